@@ -1,0 +1,2 @@
+	.section .comment
+	.string "clang version 19.1.7"

@@ -1,0 +1,2 @@
+	.section .comment
+	.string "GCC: (Debian 12.2.0-14) 12.2.0"
