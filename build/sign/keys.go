@@ -1,0 +1,195 @@
+package sign
+
+import (
+	"context"
+	"path"
+	"strings"
+)
+
+// Pair is where a signing key and its certificate are.
+type Pair struct {
+	Key         string // or a pkcs11: URI
+	Certificate string
+}
+
+// Where upstream keeps the pair it makes itself, whatever the DKMS tree is.
+const (
+	defaultKey         = "/var/lib/dkms/mok.key"
+	defaultCertificate = "/var/lib/dkms/mok.pub"
+)
+
+// Where Ubuntu's update-secureboot-policy keeps the machine owner key.
+const (
+	ubuntuKey         = "/var/lib/shim-signed/mok/MOK.priv"
+	ubuntuCertificate = "/var/lib/shim-signed/mok/MOK.der"
+	ubuntuPolicy      = "update-secureboot-policy"
+)
+
+// PrepareKeys finds the key pair and makes a new one when neither half of it
+// exists (prepare_mok; all of generate_mok). It returns nil when there is no
+// usable pair; the last message reported is the reason. The error is ctx's,
+// or nil. Of the request it needs no kernel except on Gentoo.
+//
+// The caller sees to it that no two runs do this at once.
+func PrepareKeys(ctx context.Context, r Request) (*Pair, error) {
+	pair := Pair{Key: r.SigningKey, Certificate: r.Certificate}
+	if pair.Key == "" {
+		switch {
+		case strings.HasPrefix(r.Distribution, "ubuntu"):
+			pair = Pair{Key: ubuntuKey, Certificate: ubuntuCertificate}
+			if ok, err := r.ubuntuKeys(ctx, pair); err != nil || !ok {
+				return nil, err
+			}
+		case strings.HasPrefix(r.Distribution, "gentoo"):
+			pair = r.gentooKeys()
+		}
+	}
+	if pair.Key == "" {
+		pair.Key = defaultKey
+	}
+	r.report(Key{Path: pair.Key})
+	if pair.Certificate == "" {
+		pair.Certificate = defaultCertificate
+	}
+	r.report(Certificate{Path: pair.Certificate})
+
+	if !strings.HasPrefix(pair.Key, "pkcs11:") {
+		ok, err := r.ensure(ctx, pair)
+		if err != nil || !ok {
+			return nil, err
+		}
+	}
+	if !r.isRegular(pair.Certificate) {
+		r.report(CertNotGenerated{Path: pair.Certificate})
+		return nil, nil
+	}
+	return &pair, nil
+}
+
+// ensure makes the pair unless it exists. Half a pair stays as it is.
+func (r *Request) ensure(ctx context.Context, pair Pair) (bool, error) {
+	complete, half := r.look(pair)
+	switch {
+	case complete && !r.isRegular(pair.Key):
+		r.report(KeyNotGenerated{Path: pair.Key})
+		return false, nil
+	case complete:
+		return true, nil
+	case half != nil:
+		r.report(*half)
+		return false, nil
+	case pair.Key == pair.Certificate:
+		// Gentoo's single file: the kernel's own build makes it.
+		r.report(KeyNotGenerated{Path: pair.Key})
+		return false, nil
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	}
+	r.report(Generating{})
+	key, certificate, err := generate(r.Now())
+	if err != nil {
+		r.report(KeyNotGenerated{Path: pair.Key, Err: err})
+		return false, nil
+	}
+	if err := r.Root.WriteFile(pair.Key, key, 0o600); err != nil {
+		r.report(KeyNotGenerated{Path: pair.Key, Err: err})
+		return false, nil
+	}
+	if err := r.Root.WriteFile(pair.Certificate, certificate, 0o644); err != nil {
+		r.report(CertNotGenerated{Path: pair.Certificate, Err: err})
+		return false, nil
+	}
+	return true, nil
+}
+
+// look tells whether both halves of a pair exist, or only one. A name that is
+// taken by anything, a directory or a dangling link, counts as existing: it
+// must not be written over.
+func (r *Request) look(pair Pair) (complete bool, half *HalfPair) {
+	_, keyErr := r.Root.Lstat(pair.Key)
+	_, certErr := r.Root.Lstat(pair.Certificate)
+	switch {
+	case keyErr != nil && certErr == nil:
+		return false, &HalfPair{Have: pair.Certificate, Missing: pair.Key}
+	case keyErr == nil && certErr != nil:
+		return false, &HalfPair{Have: pair.Key, Missing: pair.Certificate}
+	case keyErr != nil:
+		return false, nil
+	}
+	return true, nil
+}
+
+// ubuntuKeys has Ubuntu's own program make a machine owner key and enroll it
+// when there is none. What the program thinks of it is not asked; the caller
+// looks for the files.
+func (r *Request) ubuntuKeys(ctx context.Context, pair Pair) (bool, error) {
+	complete, half := r.look(pair)
+	if complete {
+		return true, nil
+	}
+	if half != nil {
+		r.report(*half)
+		return false, nil
+	}
+	if _, ok := r.LookPath(ubuntuPolicy); !ok {
+		r.report(BinaryNotFound{Path: ubuntuPolicy})
+		return false, nil
+	}
+	r.report(Generating{Program: ubuntuPolicy})
+	_ = r.Runner(ctx, []string{"env", "SHIM_NOTRIGGER=y", ubuntuPolicy, "--new-key"}, nil)
+	_ = r.Runner(ctx, []string{ubuntuPolicy, "--enroll-key"}, r.Output)
+	return true, ctx.Err()
+}
+
+// gentooKeys is the pair portage signs kernels with: from the environment,
+// from make.conf, or the one file the kernel was configured with.
+func (r *Request) gentooKeys() Pair {
+	pair := Pair{
+		Key:         lastSetting(r.Env, "MODULES_SIGN_KEY"),
+		Certificate: lastSetting(r.Env, "MODULES_SIGN_CERT"),
+	}
+	text, _ := r.Root.ReadFile("/etc/portage/make.conf")
+	lines := strings.Split(strings.ReplaceAll(string(text), `"`, ""), "\n")
+	if pair.Key == "" {
+		pair.Key = lastSetting(lines, "MODULES_SIGN_KEY")
+	}
+	if pair.Certificate == "" {
+		pair.Certificate = lastSetting(lines, "MODULES_SIGN_CERT")
+	}
+	if pair.Key == "" && r.isRegular(r.Config) {
+		key, _ := r.ConfigValue("CONFIG_MODULE_SIG_KEY")
+		pair.Key = r.canonical(key)
+		pair.Certificate = pair.Key // a PEM file that holds both
+	}
+	return pair
+}
+
+// canonical is readlink -f with the headers as working directory: everything
+// but the last element must exist, or there is no answer.
+func (r *Request) canonical(name string) string {
+	if name == "" {
+		return ""
+	}
+	if !path.IsAbs(name) {
+		name = path.Join(r.Headers, name)
+	}
+	if abs, err := r.Root.Follow(name); err == nil {
+		return abs
+	}
+	dir, err := r.Root.Follow(path.Dir(name))
+	if err != nil {
+		return ""
+	}
+	return path.Join(dir, path.Base(name))
+}
+
+// lastSetting returns the value of the last NAME=value in settings, or "".
+func lastSetting(settings []string, name string) string {
+	var last string
+	for _, s := range settings {
+		if value, ok := strings.CutPrefix(s, name+"="); ok {
+			last = value
+		}
+	}
+	return last
+}

@@ -1,0 +1,54 @@
+package sign
+
+// Message is something an administrator is told while signing is prepared.
+// Those marked "final" are the reason why modules won't be signed.
+type Message interface{ message() }
+
+type (
+	// Disabled (final): try_sign_modules is "false".
+	Disabled struct{}
+	// InChroot (final): running in a chroot, and try_sign_modules is not "true".
+	InChroot struct{}
+	// ConfigNotFound (final): the kernel has no configuration file.
+	ConfigNotFound struct{ Path string }
+	// NoFacility (final): the kernel is built without module signatures.
+	NoFacility struct{}
+	// SignCommand names the program that signs.
+	SignCommand struct{ Path string }
+	// BinaryNotFound (final): a program is missing or not executable. Path is
+	// the sign command, or the bare name update-secureboot-policy.
+	BinaryNotFound struct{ Path string }
+	// Key names the private key.
+	Key struct{ Path string }
+	// Certificate names the public certificate.
+	Certificate struct{ Path string }
+	// Generating says that a new pair is being made, by Program or, when that
+	// is empty, here.
+	Generating struct{ Program string }
+	// HalfPair (final): one file of the pair exists without the other one.
+	HalfPair struct{ Have, Missing string }
+	// KeyNotGenerated (final): there is no key and none could be made. Err
+	// tells why when it was tried here.
+	KeyNotGenerated struct {
+		Path string
+		Err  error
+	}
+	// CertNotGenerated (final): likewise for the certificate.
+	CertNotGenerated struct {
+		Path string
+		Err  error
+	}
+)
+
+func (Disabled) message()         {}
+func (InChroot) message()         {}
+func (ConfigNotFound) message()   {}
+func (NoFacility) message()       {}
+func (SignCommand) message()      {}
+func (BinaryNotFound) message()   {}
+func (Key) message()              {}
+func (Certificate) message()      {}
+func (Generating) message()       {}
+func (HalfPair) message()         {}
+func (KeyNotGenerated) message()  {}
+func (CertNotGenerated) message() {}
