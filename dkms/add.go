@@ -1,0 +1,151 @@
+package dkms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+
+	"dkms-go/conf/sysroot"
+)
+
+// Import copies a source tree into S/M-V, over what is there; with fresh, what is there goes first. The source lies in
+// the root from, which may be another one than the tree's. Sources that already are the ones in S/M-V, or the registered
+// ones, stay as they are: dkms 3.4 deletes them with --force before it looks (add_source_tree in dkms.in).
+func (t *Tree) Import(ctx context.Context, from *sysroot.Root, src string, m Module, fresh bool, emit Emit) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	dst := t.SourceDir(m)
+	if t.inPlace(from, src, m) {
+		return nil
+	}
+	_, err := t.root.Lstat(dst)
+	exists := err == nil
+	if fresh && exists {
+		emit(SourceReplaced{m})
+	}
+	if err := t.root.MkdirAll(t.opt.SourceTree, 0o755); err != nil {
+		return fmt.Errorf("create the source tree: %w", err)
+	}
+	tmp, err := t.root.MkdirTemp(t.opt.SourceTree, "."+path.Base(dst)+".*")
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", src, err)
+	}
+	defer t.root.RemoveAll(tmp) //nolint:errcheck // best effort: after success it is gone already
+	if exists && !fresh {
+		if err := t.root.CopyTree(ctx, dst, tmp); err != nil {
+			return fmt.Errorf("copy %s: %w", dst, err)
+		}
+	}
+	if err := t.root.CopyTreeFrom(ctx, from, src, tmp); err != nil {
+		return fmt.Errorf("copy %s: %w", src, err)
+	}
+	if err := t.root.SyncTree(tmp); err != nil {
+		return fmt.Errorf("copy %s: %w", src, err)
+	}
+	if err := t.swap(tmp, dst); err != nil {
+		return fmt.Errorf("put %s in place: %w", dst, err)
+	}
+	return nil
+}
+
+// inPlace reports whether src is the source directory of m, or what its registration leads to.
+func (t *Tree) inPlace(from *sysroot.Root, src string, m Module) bool {
+	real, err := from.Follow(src)
+	if err != nil {
+		return false
+	}
+	for _, own := range []string{t.SourceDir(m), t.SourceLink(m), t.BuildDir(m)} {
+		if p, err := t.root.Follow(own); err == nil && t.root.Path(p) == from.Path(real) {
+			return true
+		}
+	}
+	return false
+}
+
+// swap makes the directory tmp take the place of dst. What dst was is deleted last.
+func (t *Tree) swap(tmp, dst string) error {
+	old := ""
+	if _, err := t.root.Lstat(dst); err == nil {
+		old = tmp + ".old"
+		if err := t.root.Rename(dst, old); err != nil {
+			return err
+		}
+	}
+	if err := t.root.Rename(tmp, dst); err != nil {
+		if old != "" {
+			err = errors.Join(err, t.root.Rename(old, dst))
+		}
+		return err
+	}
+	if old == "" {
+		return nil
+	}
+	return t.root.RemoveAll(old)
+}
+
+// CheckAdd returns the error that Add(m) would meet: AlreadyAdded or SourceMissing.
+func (t *Tree) CheckAdd(m Module) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if t.Added(m) {
+		return &Error{Kind: AlreadyAdded, Instance: Instance{Module: m}}
+	}
+	if src := t.SourceDir(m); !t.isDir(src) {
+		return &Error{Kind: SourceMissing, Instance: Instance{Module: m}, Subject: src}
+	}
+	return nil
+}
+
+// Add registers m, whose sources are in S/M-V. The registration becomes visible as a whole.
+func (t *Tree) Add(m Module, emit Emit) error {
+	if err := t.CheckAdd(m); err != nil {
+		return err
+	}
+	src, link := t.SourceDir(m), t.SourceLink(m)
+	emit(SourceLinked{Link: link, Target: src})
+	if t.isDir(t.ModuleDir(m)) { // what is left of an earlier registration
+		if err := t.root.MkdirAll(t.BuildDir(m), 0o755); err != nil {
+			return fmt.Errorf("register %s: %w", m, err)
+		}
+		if err := t.root.Symlink(src, link); err != nil {
+			return fmt.Errorf("register %s: %w", m, err)
+		}
+		return nil
+	}
+	parent := path.Dir(t.ModuleDir(m))
+	if err := t.root.MkdirAll(parent, 0o755); err != nil {
+		return fmt.Errorf("register %s: %w", m, err)
+	}
+	err := t.fresh(parent, m.Version, t.ModuleDir(m), func(tmp string) error {
+		if err := t.root.MkdirAll(path.Join(tmp, "build"), 0o755); err != nil {
+			return err
+		}
+		return t.root.Symlink(src, path.Join(tmp, "source"))
+	})
+	if err != nil {
+		return fmt.Errorf("register %s: %w", m, err)
+	}
+	return nil
+}
+
+// fresh makes the directory dst, which must not exist, appear with the content that fill gives it.
+func (t *Tree) fresh(parent, name, dst string, fill func(tmp string) error) error {
+	tmp, err := t.root.MkdirTemp(parent, ".tmp_"+name+"_*")
+	if err != nil {
+		return err
+	}
+	defer t.root.RemoveAll(tmp) //nolint:errcheck // best effort: after success it is gone already
+	if err := fill(tmp); err != nil {
+		return err
+	}
+	if err := t.root.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	if err := t.root.SyncTree(tmp); err != nil {
+		return err
+	}
+	return t.root.Rename(tmp, dst)
+}

@@ -1,0 +1,154 @@
+package dkms
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind says what went wrong, by meaning. The program alone turns kinds into sentences and exit statuses.
+type Kind int
+
+// The kinds of failure of the registry and of everything built on it.
+const (
+	Internal           Kind = iota // none of the others: an I/O error, a bug
+	Interrupted                    // the user or the system asked to stop
+	BadName                        // a name that must not become part of a path
+	MissingArguments               // no module or no version given; Subject is the verb
+	UnknownOption                  // Subject is the option
+	TwoActions                     // more than one verb
+	UnknownAction                  // no verb
+	KernelAndAll                   // -k together with --all
+	ArchAndAll                     // -a together with --all
+	ArchMismatch                   // several architectures, but not one for each kernel
+	AllBanned                      // --all with a verb that does not take it; Subject is the verb
+	OneKernelOnly                  // several kernels with a verb that takes one; Subject is the verb
+	EmptyKernel                    // a kernel release or architecture that is empty; Subject names it
+	NotRoot                        // the verb needs root; Subject is the verb
+	TreeNotWritable                // no write access to the dkms tree; Subject is its path
+	SystemUnknown                  // no os-release file
+	SourceMissing                  // the source directory does not exist; Subject is its path
+	NoConfInSource                 // a path without dkms.conf; Subject is the path
+	AlreadyAdded                   // the module is registered
+	NotAdded                       // the module is not registered
+	SourceBroken                   // the registration lacks its source
+	ConfMissing                    // dkms.conf cannot be read; Subject is its path
+	BadConf                        // dkms.conf is invalid; Subject is the path to name, may be empty
+	SourceEmpty                    // the source directory holds nothing to build; Subject is its path
+	HeadersMissing                 // no kernel headers; Subject is the path, Detail the places
+	Excluded                       // BUILD_EXCLUSIVE forbids this kernel; Subject is the base directory
+	DependsMissing                 // BUILD_DEPENDS not installed; Detail lists the modules
+	PatchBadPath                   // a patch outside of the patches directory; Subject is its name
+	PatchMissing                   // a patch that is not there; Subject is its name
+	PatchFailed                    // a patch that does not apply; Subject is its name
+	ScriptFailed                   // a script of the module failed; Subject is its role, Status its status
+	MakeFailed                     // the make command failed
+	ProductMissing                 // make succeeded without the expected module; Subject is its file
+	StageFailed                    // the build result could not be put in place; Subject is what failed
+	KernelDirMissing               // the kernel has no directory in the install tree; Subject is its path
+	BuiltFileMissing               // a built module is gone; Subject is its name, Detail its directory
+	PreInstallFailed               // PRE_INSTALL failed
+	CopyFailed                     // a module file could not be put in place; Subject is the file
+	NothingInstalled               // every record was refused
+	IndexFailed                    // the module indexes could not be written; the modules were rolled back
+	SigningKeyUnusable             // no usable signing key
+)
+
+// Error is a failure of a transition: what failed, on which instance, why, and what the user can do about it.
+// Fields that do not apply are zero.
+type Error struct {
+	Kind     Kind
+	Instance Instance // what it happened to, as far as known
+	Subject  string   // the path, option, record or program it is about, see Kind
+	Detail   []string // further facts, see Kind
+	Status   int      // the exit status of the program that failed
+	Log      string   // the log that tells more
+	Remedy   string   // what to do next, a sentence; empty where the message already says so
+	Err      error    // the cause
+}
+
+// Error returns one line for logs; the sentences that users see are made by the program.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Instance.Name != "" {
+		fmt.Fprintf(&b, "%s: ", e.Instance)
+	}
+	b.WriteString(e.Kind.String())
+	if e.Subject != "" {
+		fmt.Fprintf(&b, ": %s", e.Subject)
+	}
+	if len(e.Detail) > 0 {
+		fmt.Fprintf(&b, " (%s)", strings.Join(e.Detail, ", "))
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// String names the kind in a few lower case words.
+func (k Kind) String() string {
+	names := kindNames()
+	if k < 0 || int(k) >= len(names) {
+		return fmt.Sprintf("kind %d", int(k))
+	}
+	return names[k]
+}
+
+// Kinds returns every kind there is, in order.
+func Kinds() []Kind {
+	ks := make([]Kind, len(kindNames()))
+	for i := range ks {
+		ks[i] = Kind(i)
+	}
+	return ks
+}
+
+// kindNames is indexed by Kind; a test counts it against the constants.
+func kindNames() []string {
+	return []string{
+		Internal:           "failed",
+		Interrupted:        "interrupted",
+		BadName:            "name not allowed",
+		MissingArguments:   "module and version not given",
+		UnknownOption:      "unknown option",
+		TwoActions:         "more than one action",
+		UnknownAction:      "unknown action",
+		KernelAndAll:       "kernel together with --all",
+		ArchAndAll:         "architecture together with --all",
+		ArchMismatch:       "architectures and kernels do not match",
+		AllBanned:          "--all not allowed",
+		OneKernelOnly:      "more than one kernel",
+		EmptyKernel:        "empty kernel or architecture",
+		NotRoot:            "root needed",
+		TreeNotWritable:    "dkms tree not writable",
+		SystemUnknown:      "no os-release file",
+		SourceMissing:      "source directory missing",
+		NoConfInSource:     "no dkms.conf in the source",
+		AlreadyAdded:       "already added",
+		NotAdded:           "not added",
+		SourceBroken:       "broken",
+		ConfMissing:        "dkms.conf missing",
+		BadConf:            "dkms.conf invalid",
+		SourceEmpty:        "source directory empty",
+		HeadersMissing:     "kernel headers missing",
+		Excluded:           "excluded by BUILD_EXCLUSIVE",
+		DependsMissing:     "BUILD_DEPENDS missing",
+		PatchBadPath:       "patch outside of the patches directory",
+		PatchMissing:       "patch missing",
+		PatchFailed:        "patch does not apply",
+		ScriptFailed:       "script failed",
+		MakeFailed:         "make failed",
+		ProductMissing:     "module not made",
+		StageFailed:        "build result not put in place",
+		KernelDirMissing:   "kernel directory missing",
+		BuiltFileMissing:   "built module missing",
+		PreInstallFailed:   "pre_install failed",
+		CopyFailed:         "copying failed",
+		NothingInstalled:   "nothing installed",
+		IndexFailed:        "module indexes not written",
+		SigningKeyUnusable: "no usable signing key",
+	}
+}

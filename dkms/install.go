@@ -1,0 +1,183 @@
+package dkms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+)
+
+// InstallOptions says how an instance is installed.
+type InstallOptions struct {
+	Force        bool   // install even what the kernel has in the same or a newer version
+	ForceVersion bool   // do not compare versions, but keep the other checks
+	Symlink      bool   // install links into the registry instead of copies
+	ObsoleteBy   string // OBSOLETE_BY of dkms.conf
+}
+
+// Find returns, for each module name, the files of that name below a kernel's directory.
+type Find func(names []string) (map[string][]string, error)
+
+// CheckBuilt returns an error of kind KernelDirMissing or BuiltFileMissing unless i can be installed.
+func (t *Tree) CheckBuilt(i Instance, ps []Placement) error {
+	if lib := t.KernelDir(i.Kernel); !t.exists(lib) {
+		return &Error{Kind: KernelDirMissing, Instance: i, Subject: lib}
+	}
+	dir := path.Join(t.BaseDir(i), "module")
+	for _, p := range ps {
+		if t.findFile(dir, p.Name) == "" {
+			return &Error{Kind: BuiltFileMissing, Instance: i, Subject: p.Name, Detail: []string{dir}}
+		}
+	}
+	return nil
+}
+
+func (t *Tree) exists(abs string) bool {
+	_, err := t.root.Stat(abs)
+	return err == nil
+}
+
+// Install puts the build result of i in place and makes i the active version for its kernel. Module files that are there
+// already are archived, unless another version of the same module put them there. A record that the kernel has in the
+// same or a newer version is left out; when that leaves nothing of several records the error is of kind NothingInstalled.
+//
+// All files are written under names of their own and synced before the first of them is moved to its place; if one of
+// the moves fails, those before it are undone. Indexes and scripts are not this room's business.
+func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Find, o InstallOptions, emit Emit) error {
+	if err := i.Check(); err != nil {
+		return err
+	}
+	if err := t.CheckBuilt(i, ps); err != nil {
+		return err
+	}
+	names := make([]string, len(ps))
+	for n, p := range ps {
+		names[n] = p.Name
+	}
+	found, err := find(names)
+	if err != nil {
+		return fmt.Errorf("look for installed modules of kernel %s: %w", i.Kernel, err)
+	}
+	x := &installation{tree: t, i: i, upgrade: t.isLink(t.ActiveLink(i)), symlink: o.Symlink}
+	for _, p := range ps {
+		if refusal := t.refuse(i, p, first(found[p.Name]), o); refusal != nil {
+			emit(refusal)
+			continue
+		}
+		if err := x.prepare(p, found[p.Name]); err != nil {
+			x.discard()
+			return &Error{Kind: CopyFailed, Instance: i, Subject: p.Name + p.Suffix, Err: err}
+		}
+	}
+	if len(ps) > 0 && len(x.files) == 0 {
+		return &Error{Kind: NothingInstalled, Instance: i}
+	}
+	if err := ctx.Err(); err != nil {
+		x.discard()
+		return &Error{Kind: Interrupted, Instance: i, Err: err}
+	}
+	if err := x.commit(emit); err != nil {
+		return &Error{Kind: CopyFailed, Instance: i, Subject: x.failed, Err: errors.Join(err, x.undo())}
+	}
+	return nil
+}
+
+func first(s []string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	return s[0]
+}
+
+// installation is what Install is about to do, and has done.
+type installation struct {
+	tree    *Tree
+	i       Instance
+	upgrade bool // another version is active: its files are ours to replace
+	symlink bool
+	files   []newFile
+	done    int    // files that are in place
+	failed  string // the file whose move failed
+}
+
+type newFile struct {
+	tmp, dst string
+	original string // to be archived first; "" for none
+	kept     bool   // an original was archived by an earlier installation
+}
+
+// prepare writes the file of p beside its place.
+func (x *installation) prepare(p Placement, others []string) error {
+	t := x.tree
+	built := t.findFile(path.Join(t.BaseDir(x.i), "module"), p.Name)
+	dir := path.Join(t.KernelDir(x.i.Kernel), p.Dest)
+	f := newFile{dst: path.Join(dir, path.Base(built))}
+	f.tmp = path.Join(dir, "."+path.Base(built)+".dkms-new")
+	if x.upgrade {
+		f.kept = t.findFile(t.OriginalDir(x.i), p.Name) != ""
+	} else {
+		f.original = t.originalFor(x.i, p, others)
+	}
+	if err := t.root.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	x.files = append(x.files, f)
+	if x.symlink {
+		return t.root.Symlink(built, f.tmp)
+	}
+	return t.root.Copy(built, f.tmp, 0o644)
+}
+
+// discard deletes what prepare wrote.
+func (x *installation) discard() {
+	for _, f := range x.files {
+		_ = x.tree.root.Remove(f.tmp)
+		_ = x.tree.root.RemoveEmpty(path.Dir(f.dst), x.tree.KernelDir(x.i.Kernel))
+	}
+}
+
+// commit moves everything to its place.
+func (x *installation) commit(emit Emit) error {
+	t := x.tree
+	for _, f := range x.files {
+		x.failed = f.dst
+		switch {
+		case f.kept:
+			emit(OriginalKept{})
+		case f.original != "":
+			emit(OriginalArchived{Path: f.original})
+			if err := t.archive(x.i, f.original); err != nil {
+				return err
+			}
+		}
+		emit(FileInstalled{Path: f.dst})
+		if err := t.root.Rename(f.tmp, f.dst); err != nil {
+			if f.original != "" {
+				err = errors.Join(err, t.unarchive(x.i, f.original))
+			}
+			return err
+		}
+		x.done++
+	}
+	x.failed = t.ActiveLink(x.i)
+	return t.root.Symlink(path.Join(x.i.Version, x.i.Kernel, x.i.Arch), t.ActiveLink(x.i))
+}
+
+// undo takes back what commit did. Files of another version that were replaced are put back from its build result.
+func (x *installation) undo() error {
+	t := x.tree
+	var errs []error
+	for _, f := range x.files[:x.done] {
+		switch {
+		case f.original != "":
+			errs = append(errs, t.root.Remove(f.dst), t.unarchive(x.i, f.original))
+		case x.upgrade && t.isFile(path.Join(t.ActiveLink(x.i), "module", path.Base(f.dst))):
+			errs = append(errs, t.root.Copy(path.Join(t.ActiveLink(x.i), "module", path.Base(f.dst)), f.dst, 0o644))
+		default:
+			errs = append(errs, t.root.Remove(f.dst))
+		}
+	}
+	x.files = x.files[x.done:]
+	x.discard()
+	return errors.Join(errs...)
+}
