@@ -1,0 +1,131 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"time"
+
+	"dkms-go/conf"
+	"dkms-go/conf/sysroot"
+	"dkms-go/dkms"
+	"dkms-go/dkms/kernel"
+	"dkms-go/dkms/proc"
+)
+
+// Options are the wishes of a command line that are the same for all steps of a run.
+type Options struct {
+	ConfFile     string // -c: used instead of every module's own dkms.conf; "" for none
+	KernelSource string // --kernelsourcedir; "" for I/K/build
+	KernelConfig string // --config; "" for the one that the headers have
+	Jobs         string // how many compilers make may run; "" for as many as it likes
+	Force        bool   // see the verbs of dkms(8)
+	ForceVersion bool   // --force-version-override
+	SafeUpgrade  bool   // --rpm_safe_upgrade
+	NoIndex      bool   // --no-depmod
+	Symlink      bool   // install links instead of copies
+}
+
+// Builder plans and runs requests on one machine or image. All fields but Options are required.
+type Builder struct {
+	Root      *sysroot.Root
+	Tree      *dkms.Tree
+	Conf      *conf.Loader
+	Framework *conf.Framework // as read without a kernel
+	Runner    proc.Runner
+	Release   string   // what "dkms --version" prints, for the head of make.log
+	Running   string   // release of the running kernel
+	Env       []string // environment for children, "NAME=value"
+	Host      Host
+	Now       func() time.Time
+	Stdout    io.Writer // output of scripts and of post-transaction commands that have no log
+	Stderr    io.Writer
+	Emit      dkms.Emit
+	Options   Options
+}
+
+// Host is what a builder knows of the machine that it runs on, as opposed to the root that it works on.
+type Host struct {
+	UID  int
+	Proc *sysroot.Root // where /proc lies; normally the machine's "/"
+}
+
+// kernel returns the kernel of a target as it is found on disk.
+func (b *Builder) kernel(t Target) (*kernel.Kernel, error) {
+	return kernel.Find(b.Root, kernel.Options{
+		InstallTree:  b.Tree.Options().InstallTree,
+		SourceDir:    b.Options.KernelSource,
+		Config:       b.Options.KernelConfig,
+		Distribution: string(b.Tree.Options().Distribution),
+	}, t.Kernel, t.Arch)
+}
+
+// loaderFor returns the loader for configuration files in another root, with everything else as in Conf.
+func (b *Builder) loaderFor(root *sysroot.Root) *conf.Loader {
+	if root == b.Root {
+		return b.Conf
+	}
+	return &conf.Loader{
+		Root: root, Runner: b.Runner, Env: b.Conf.Env, Dir: b.Conf.Dir, Stderr: b.Conf.Stderr,
+		Vars: maps.Clone(b.Conf.Vars), Directives: b.Conf.Directives,
+	}
+}
+
+// Evaluate returns what the dkms.conf of a registered module asks for on a kernel, and the indexes of the records that are
+// built there. It is the Evaluate that dkms.Tree.Status wants: it does not complain about what is merely unwise.
+func (b *Builder) Evaluate(ctx context.Context, i dkms.Instance) (*conf.Module, []int, error) {
+	file := b.Tree.ConfFile(i.Module)
+	k, err := b.kernel(Target{i.Kernel, i.Arch})
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := b.load(ctx, i, file, k)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := b.problems(c, "", false); err != nil {
+		return nil, nil, err
+	}
+	records, err := c.Buildable(ctx, target(k))
+	return c, records, err
+}
+
+// load evaluates the dkms.conf at file for an instance.
+func (b *Builder) load(ctx context.Context, i dkms.Instance, file string, k *kernel.Kernel) (*conf.Module, error) {
+	c, err := b.Conf.Module(ctx, conf.Source{Path: file, Name: i.Name, Version: i.Version}, target(k))
+	if err != nil {
+		return nil, b.confError(i, file, err)
+	}
+	return c, nil
+}
+
+// confError lifts an error of conf.
+func (b *Builder) confError(i dkms.Instance, file string, err error) error {
+	var missing *conf.MissingError
+	if errors.As(err, &missing) {
+		return &dkms.Error{Kind: dkms.ConfMissing, Instance: i, Subject: missing.Path, Err: err}
+	}
+	return fmt.Errorf("read %s: %w", file, err)
+}
+
+// problems reports what is wrong with a dkms.conf as events, and returns an error of kind BadConf that names the file as
+// named if something is. Strict validation is for what changes a module's state upwards: a module with duplicate records
+// must not be built but can be removed.
+func (b *Builder) problems(c *conf.Module, named string, strict bool) error {
+	bad := false
+	for _, p := range c.Check(strict) {
+		b.Emit(ConfProblem{p})
+		bad = bad || !p.Warning
+	}
+	if bad {
+		return &dkms.Error{Kind: dkms.BadConf, Subject: named, Remedy: "correct the lines named above in " + c.Path}
+	}
+	return nil
+}
+
+// target is what configuration files are evaluated for.
+func target(k *kernel.Kernel) conf.Target {
+	return conf.Target{Kernel: k.Release, Arch: k.Arch, KernelSourceDir: k.Headers, KernelConfig: k.Config}
+}

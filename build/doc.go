@@ -1,0 +1,15 @@
+// Package build turns a request into a plan and runs the plan.
+//
+// It stands between dkms and conf, which know what is and what is wanted, and hooks and cmd, which ask. The work itself is
+// in the packages below it: kbuild (one make run), sign (keys and signatures) and depmod (the module indexes).
+//
+// # Vocabulary
+//
+//   - request: a goal for one module on some kernels, in a user's words: "installed, on these two kernels".
+//   - plan: the steps that lead there from what is on disk now. A Plan is a value: printable, comparable, nothing done yet.
+//   - step: one transition of one module or instance, or one update of a kernel's indexes.
+//   - target: the part of a request that concerns one kernel; the failure of a target stops only that target.
+//   - outcome: what became of a step.
+//
+// Plan reads only. Run alone changes things, and reports what happens as events in the order of the plan.
+package build
