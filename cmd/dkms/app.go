@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"dkms-go/build"
+	"dkms-go/dkms"
+)
+
+// run executes one command line and returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	syscall.Umask(0o022) // what we make is for everyone to read, whatever the administrator's shell says
+	p := newPrinter(stdout, stderr)
+	m, err := openMachine(ctx, rootOption(args), stderr)
+	if err != nil {
+		p.report(err)
+		return exitStatus(err)
+	}
+	c := permute(args, m, p)
+	switch {
+	case c.Err != nil:
+		p.report(c.Err)
+		if e, ok := c.Err.(*dkms.Error); ok && e.Kind == dkms.UnknownOption { //nolint:errorlint // made by permute, never wrapped
+			usage(p.out)
+		}
+		return exitStatus(c.Err)
+	case c.Stop == showVersion:
+		p.say("%s", release)
+		return 0
+	case c.Stop == showHelp && c.Verb == "":
+		usage(p.out)
+		return 0
+	case c.Stop == showHelp:
+		c.Args = []string{"--help"}
+	case c.Verb == "":
+		err := &dkms.Error{Kind: dkms.UnknownAction}
+		p.report(err)
+		usage(p.out)
+		return exitStatus(err)
+	}
+	app := newApp(m, p)
+	err = app.RunContext(ctx, slices.Concat([]string{"dkms", c.Verb}, c.Args))
+	if err != nil && !reported(err) {
+		p.report(err)
+	}
+	return exitStatus(err)
+}
+
+// rootOption finds --root before anything else is parsed, because even the first look at the machine depends on it.
+func rootOption(args []string) string {
+	dir := "/"
+	for n, a := range args {
+		if v, ok := strings.CutPrefix(a, "--root="); ok {
+			dir = v
+		}
+		if a == "--root" && n+1 < len(args) {
+			dir = args[n+1]
+		}
+	}
+	return dir
+}
+
+// reportedError is an error that was printed when it happened, in its place among the other messages.
+type reportedError struct{ error }
+
+func (e reportedError) Unwrap() error { return e.error }
+
+func reported(err error) bool {
+	_, ok := err.(reportedError) //nolint:errorlint // only the outermost counts
+	return ok
+}
+
+// verb is one verb of the program.
+type verb struct {
+	name, usage, about string
+	options            []string // names of the options that mean something to it, beyond those that all take
+	run                func(ctx context.Context, s *session) error
+}
+
+// table lists the verbs that there are.
+func table() []verb {
+	return []verb{addVerb(), buildVerb(), installVerb(), uninstallVerb(), unbuildVerb(), removeVerb(), statusVerb(), generateMOKVerb()}
+}
+
+// newApp describes the canonical command line to the cli package. Every verb accepts every option, as in dkms 3.4; its help
+// shows those that mean something to it.
+func newApp(m *machine, p *printer) *cli.App {
+	app := &cli.App{
+		Name: "dkms", Writer: p.out, ErrWriter: p.err,
+		HideVersion: true, DisableSliceFlagSeparator: true,
+		ExitErrHandler:        func(*cli.Context, error) {},
+		CustomAppHelpTemplate: cli.AppHelpTemplate,
+	}
+	for _, v := range table() {
+		app.Commands = append(app.Commands, &cli.Command{
+			Name: v.name, Usage: v.about, UsageText: "dkms " + v.usage, Flags: flags(v),
+			Action: func(c *cli.Context) error {
+				r := &renderer{printer: p}
+				o := newRequest(c)
+				b, err := m.builder(c.Context, o, p, r)
+				if err != nil {
+					return err
+				}
+				return v.run(c.Context, &session{machine: m, printer: p, renderer: r, request: o, Builder: b, verb: v.name})
+			},
+			OnUsageError: func(_ *cli.Context, err error, _ bool) error { return err },
+		})
+	}
+	for _, name := range verbs() {
+		if app.Command(name) == nil {
+			app.Commands = append(app.Commands, notYet(name))
+		}
+	}
+	return app
+}
+
+// flags returns the flags for the options of a verb.
+func flags(v verb) []cli.Flag {
+	common := []string{"dkmstree", "sourcetree", "installtree", "root", "verbose", "quiet"}
+	fs := []cli.Flag{&cli.StringFlag{Name: "source", Hidden: true}}
+	for _, o := range options() {
+		hidden := !slices.Contains(v.options, o.name) && !slices.Contains(common, o.name)
+		switch {
+		case o.name == "help":
+		case o.repeat:
+			fs = append(fs, &cli.StringSliceFlag{Name: o.name, Aliases: o.alias(), Usage: o.what, Hidden: hidden})
+		case o.value:
+			fs = append(fs, &cli.StringFlag{Name: o.name, Aliases: o.alias(), Usage: o.what, Hidden: hidden})
+		default:
+			fs = append(fs, &cli.BoolFlag{Name: o.name, Aliases: o.alias(), Usage: o.what, Hidden: hidden})
+		}
+	}
+	return fs
+}
+
+func (o option) alias() []string {
+	if o.short == "" {
+		return nil
+	}
+	return []string{strings.TrimPrefix(o.short, "-")}
+}
+
+// request is a command line, as values.
+type request struct {
+	module                                         dkms.Module
+	kernels, arches                                []string
+	all, force, forceVersion, verbose, safeUpgrade bool
+	symlink, noDepmod, modprobe                    bool
+	binariesOnly, sourceOnly                       bool
+	conf, kernelConfig, kernelSource, jobs         string
+	dkmsTree, sourceTree, installTree              string
+	source, archive                                string
+	directives                                     []string
+}
+
+func newRequest(c *cli.Context) *request {
+	return &request{
+		module:  dkms.Module{Name: c.String("module"), Version: c.String("module-version")},
+		kernels: c.StringSlice("kernelver"), arches: c.StringSlice("arch"),
+		all: c.Bool("all"), force: c.Bool("force"), forceVersion: c.Bool("force-version-override"),
+		verbose: c.Bool("verbose"), safeUpgrade: c.Bool("rpm_safe_upgrade"),
+		symlink: c.Bool("symlink-modules"), noDepmod: c.Bool("no-depmod"), modprobe: c.Bool("modprobe-on-install"),
+		binariesOnly: c.Bool("binaries-only"), sourceOnly: c.Bool("source-only"),
+		conf: c.String("conf"), kernelConfig: c.String("config"), kernelSource: c.String("kernelsourcedir"), jobs: c.String("jobs"),
+		dkmsTree: c.String("dkmstree"), sourceTree: c.String("sourcetree"), installTree: c.String("installtree"),
+		source: c.String("source"), archive: c.String("archive"), directives: c.StringSlice("directive"),
+	}
+}
+
+// session is one verb at work.
+type session struct {
+	*machine
+	*printer
+	renderer *renderer
+	*request
+	*build.Builder
+	verb string
+}
+
+// usage prints the help of the whole program.
+func usage(w io.Writer) {
+	app := newApp(nil, &printer{out: w, err: io.Discard})
+	app.Usage = "keep kernel modules built, signed and installed for every kernel"
+	app.UsageText = "dkms VERB [MODULE/VERSION] [OPTION]..."
+	_ = app.Run([]string{"dkms", "--help"})
+}

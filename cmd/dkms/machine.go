@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dkms-go/build"
+	"dkms-go/conf"
+	"dkms-go/conf/sysroot"
+	"dkms-go/dkms"
+	"dkms-go/dkms/kernel"
+	"dkms-go/dkms/proc"
+)
+
+// machine is the system that a command works on, and what the command knows of the one that it runs on.
+type machine struct {
+	host   *sysroot.Root // the machine that the command runs on
+	root   *sysroot.Root // what it works on: the same, or what --root says
+	env    []string      // for children
+	dir    string        // working directory
+	uid    int
+	uname  unix.Utsname
+	runner proc.Runner
+	distro conf.Distribution
+}
+
+// openMachine looks at the machine. An error of kind SystemUnknown means that there is no os-release file.
+func openMachine(ctx context.Context, rootDir string, stderr io.Writer) (*machine, error) {
+	m := &machine{env: environment(os.Environ()), uid: os.Geteuid(), runner: proc.Host{}}
+	var err error
+	if m.host, err = sysroot.Open("/"); err != nil {
+		return nil, err
+	}
+	if m.root, err = sysroot.Open(rootDir); err != nil {
+		return nil, &dkms.Error{Kind: dkms.Internal, Subject: "--root " + rootDir, Err: err}
+	}
+	if m.dir, err = os.Getwd(); err != nil {
+		m.dir = "/"
+	}
+	if err := unix.Uname(&m.uname); err != nil {
+		return nil, err
+	}
+	m.distro, err = m.loader(stderr, nil, nil).Distribution(ctx)
+	var none *conf.NoOSReleaseError
+	if errors.As(err, &none) {
+		return nil, &dkms.Error{Kind: dkms.SystemUnknown, Err: err}
+	}
+	return m, err
+}
+
+// environment returns env without what would change how a module is built.
+func environment(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(s string) bool {
+		name, _, _ := strings.Cut(s, "=")
+		return slices.Contains([]string{"CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS"}, name)
+	})
+}
+
+// getenv returns the value of a variable, or "".
+func (m *machine) getenv(name string) string {
+	for _, s := range m.env {
+		if v, ok := strings.CutPrefix(s, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func (m *machine) release() string { return unix.ByteSliceToString(m.uname.Release[:]) }
+func (m *machine) arch() string    { return unix.ByteSliceToString(m.uname.Machine[:]) }
+
+func (m *machine) loader(stderr io.Writer, vars map[string]string, directives []string) *conf.Loader {
+	return &conf.Loader{
+		Root: m.root, Runner: m.runner, Env: m.env, Dir: m.dir, Stderr: stderr, Vars: vars, Directives: directives,
+	}
+}
+
+// builder wires the rooms together for one command line.
+func (m *machine) builder(ctx context.Context, o *request, p *printer, r *renderer) (*build.Builder, error) {
+	vars := m.variables(o)
+	l := m.loader(p.err, vars, o.directives)
+	f, err := l.Framework(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	opt := dkms.Options{
+		DKMSTree:     m.abs(or(o.dkmsTree, f.DKMSTree)),
+		SourceTree:   m.abs(or(o.sourceTree, f.SourceTree)),
+		InstallTree:  m.abs(or(o.installTree, f.InstallTree)),
+		Distribution: m.distro,
+		AddonDir:     m.getenv("ADDON_MODULES_DIR"),
+	}
+	vars["dkms_tree"], vars["source_tree"], vars["install_tree"] = opt.DKMSTree, opt.SourceTree, opt.InstallTree
+	jobs := m.jobs(or(o.jobs, f.ParallelJobs))
+	vars["tmp_location"], vars["parallel_jobs"] = f.TmpLocation, jobs
+	p.verbose = o.verbose || f.Verbose
+	p.rich = p.rich || p.verbose
+	l = m.loader(p.err, vars, o.directives)
+	b := &build.Builder{
+		Root: m.root, Tree: dkms.Open(m.root, opt), Conf: l, Framework: f, Runner: m.runner,
+		Release: release, Running: m.release(), Env: slices.Concat(m.env, l.DirectiveEnv()),
+		Host: build.Host{UID: m.uid, Proc: m.host}, Now: time.Now, Stdout: p.out, Stderr: p.err,
+		Options: build.Options{
+			ConfFile: m.optional(o.conf), KernelSource: m.optional(o.kernelSource), KernelConfig: m.optional(o.kernelConfig),
+			Jobs: jobs, Force: o.force, ForceVersion: o.forceVersion, SafeUpgrade: o.safeUpgrade,
+			NoIndex: o.noDepmod, Symlink: o.symlink || f.SymlinkModules,
+		},
+		Emit: func(dkms.Event) {},
+	}
+	if r != nil {
+		b.Emit = r.emit
+	}
+	return b, nil
+}
+
+// variables are what configuration files may see beside the environment.
+func (m *machine) variables(o *request) map[string]string {
+	v := map[string]string{
+		"current_kernel": m.release(), "current_os": unix.ByteSliceToString(m.uname.Sysname[:]),
+		"running_distribution": string(m.distro), "addon_modules_dir": m.getenv("ADDON_MODULES_DIR"),
+		"tmp_location": or(m.getenv("TMPDIR"), "/tmp"), "verbose": "", "force": "",
+	}
+	if o.verbose {
+		v["verbose"] = "true"
+	}
+	if o.force {
+		v["force"] = "true"
+	}
+	return v
+}
+
+// abs makes a path that the user gave absolute. Paths to trees and kernels are inside the root.
+func (m *machine) abs(p string) string {
+	if path.IsAbs(p) {
+		return path.Clean(p)
+	}
+	return path.Join(m.dir, p)
+}
+
+func (m *machine) optional(p string) string {
+	if p == "" {
+		return ""
+	}
+	return m.abs(p)
+}
+
+// jobs returns how many compilers may run, as make's -j takes it: "" is without limit.
+func (m *machine) jobs(wish string) string {
+	switch wish {
+	case "":
+		return strconv.Itoa(runtime.NumCPU())
+	case "0":
+		return ""
+	}
+	return wish
+}
+
+// defaultKernel returns the kernel that is meant when none is named: the running one. In an image or a chroot that kernel
+// is often not installed; then it is the newest that is.
+func (m *machine) defaultKernel(installTree string) string {
+	running := m.release()
+	installed, err := kernel.List(m.root, installTree)
+	if err != nil || len(installed) == 0 || slices.Contains(installed, running) {
+		return running
+	}
+	return slices.MaxFunc(installed, conf.CompareVersions)
+}
+
+// defaultArch returns the architecture that is meant when none is named. Where kernels come as rpm packages, it is the one
+// of the package that owns the kernel's directory.
+func (m *machine) defaultArch(ctx context.Context, kernelDir string) string {
+	if m.distro.Is("debian", "ubuntu", "arch", "gentoo") {
+		return m.arch()
+	}
+	owner := ""
+	for _, line := range strings.Split(m.output(ctx, "rpm", "-qf", kernelDir), "\n") {
+		if strings.Contains(line, "kernel") && !strings.Contains(line, "not owned by any package") {
+			owner = line
+			break
+		}
+	}
+	if a := m.output(ctx, "rpm", "-q", "--queryformat", "%{ARCH}", owner); a != "" {
+		return a
+	}
+	return m.arch()
+}
+
+// output runs a program of the root and returns what it prints, or "" if it fails.
+func (m *machine) output(ctx context.Context, argv ...string) string {
+	var out strings.Builder
+	if err := m.runner.Run(ctx, proc.Cmd{Args: argv, Dir: "/", Env: m.env, Root: m.root.Dir(), Stdout: &out}); err != nil {
+		return ""
+	}
+	return out.String()
+}
+
+// writable reports whether the user may write to a directory of the root.
+func (m *machine) writable(abs string) bool {
+	real, err := m.root.Follow(abs)
+	return err == nil && unix.Access(m.root.Path(real), unix.W_OK) == nil
+}
+
+// IsDir and IsFile make machine a classify: words of the command line are paths of the machine that the command runs on.
+func (m *machine) IsDir(name string) bool {
+	fi, err := os.Stat(name)
+	return err == nil && fi.IsDir()
+}
+
+// IsFile reports whether a word is a regular file.
+func (m *machine) IsFile(name string) bool {
+	fi, err := os.Stat(name)
+	return err == nil && fi.Mode().IsRegular()
+}
+
+// or returns the first text that is not empty.
+func or(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"dkms-go/build"
+	"dkms-go/build/sign"
+	"dkms-go/dkms"
+)
+
+// renderer turns the events of a run into the text that dkms 3.4 prints, empty lines included.
+type renderer struct {
+	*printer
+	goal build.Action
+	last build.Step // the step that ended last, indexes apart
+}
+
+func (r *renderer) emit(e dkms.Event) {
+	switch e := e.(type) {
+	case build.StepBegun:
+		r.stepBegun(e.Step)
+	case build.StepEnded:
+		r.stepEnded(e)
+	case build.TaskBegun:
+		r.taskBegun(e)
+	case build.TaskEnded:
+		r.taskEnded(e)
+	case build.SigningDecided:
+		r.say("%s", signing(e.Message))
+	default:
+		if !r.registry(e) {
+			r.process(e)
+		}
+	}
+}
+
+// stepBegun prints the empty lines that separate kernels, and what comes after an uninstallation from it.
+func (r *renderer) stepBegun(s build.Step) {
+	firstOfTarget := s.Target > 0 && r.last.Target != s.Target && s.Action == build.Uninstall
+	afterUninstall := s.Action == build.Install && r.last.Action == build.Uninstall && r.last.Target == s.Target && s.Replace
+	if (r.goal == build.Uninstall || r.goal == build.Unbuild) && firstOfTarget || afterUninstall {
+		r.say("")
+	}
+}
+
+func (r *renderer) stepEnded(e build.StepEnded) {
+	s := e.Step
+	if s.Action != build.Index {
+		r.last = s
+	}
+	if e.Err != nil {
+		r.report(e.Err)
+	}
+	if line := skipped(s); line != "" {
+		r.say("%s", line)
+	}
+	switch {
+	case s.Action == build.Add && s.Implied && e.Err == nil, s.Action == build.Unbuild && r.goal == build.Remove:
+		r.say("")
+	}
+}
+
+// skipped says why there was nothing to do; "" where that is not worth a word.
+func skipped(s build.Step) string {
+	i := s.Instance
+	switch s.Skip {
+	case build.AlreadyBuilt:
+		return fmt.Sprintf("Module %s already built for kernel %s (%s), skip. You may override by specifying --force.", i.Module, i.Kernel, i.Arch)
+	case build.AlreadyInstalled:
+		return fmt.Sprintf("Module %s already installed on kernel %s (%s), skip. You may override by specifying --force.", i.Module, i.Kernel, i.Arch)
+	case build.NotBuilt:
+		return fmt.Sprintf("Module %s is not built for kernel %s (%s). Skipping...", i.Module, i.Kernel, i.Arch)
+	case build.NotInstalled:
+		return fmt.Sprintf("Module %s is not installed for kernel %s (%s). Skipping...", i.Module, i.Kernel, i.Arch)
+	}
+	return ""
+}
+
+func (r *renderer) taskBegun(e build.TaskBegun) {
+	if r.verbose {
+		r.say("%s", e.Command)
+		return
+	}
+	fmt.Fprintf(r.out, "%s...", e.Description)
+	if !e.Quiet {
+		r.dots = startDots(r.out)
+	}
+}
+
+func (r *renderer) taskEnded(e build.TaskEnded) {
+	r.dots.end()
+	r.dots = nil
+	switch {
+	case e.Status == 0:
+		r.say(" done.")
+	case r.verbose:
+		fmt.Fprintf(r.out, "(bad exit status: %d)", e.Status)
+	default:
+		r.say("(bad exit status: %d)\nFailed command:\n%s", e.Status, e.Command)
+	}
+}
+
+// registry prints the events of the registry, and returns whether e is one.
+func (r *renderer) registry(e dkms.Event) bool {
+	switch e := e.(type) {
+	case dkms.SourceLinked:
+		r.say("Creating symlink %s -> %s", e.Link, e.Target)
+	case dkms.SourceReplaced:
+		r.complain("")
+		r.say("Forcing install of %s", e.Module)
+	case dkms.OriginalArchived:
+		r.say("Found pre-existing %s, archiving for uninstallation", e.Path)
+	case dkms.OriginalKept:
+		r.say("An original module was already stored during a previous install")
+	case dkms.FileInstalled:
+		r.say("Installing %s", e.Path)
+	case dkms.RecordRefused:
+		r.refused(e)
+	case dkms.RecordObsolete:
+		r.complain("\nModule has been obsoleted due to being included in kernel %s.\n"+
+			"We will avoid installing for future kernels above %s.\nYou may override by specifying --force.", e.By, e.By)
+	case dkms.UninstallBegun:
+		r.say("Module %s:", e.Instance)
+	case dkms.UninstallState:
+		if e.Active {
+			r.say("Before uninstall, this module version was ACTIVE on this kernel.")
+		} else {
+			r.say("This module version was INACTIVE for this kernel.")
+		}
+	case dkms.FileDeleted:
+		r.say("Deleting %s", e.Path)
+	case dkms.FileNotFound:
+		r.say("Module %s was not found within %s/", e.Name, e.Dir)
+	case dkms.OriginalRestored:
+		r.say("%s", strings.TrimRight("Restoring archived original module "+e.Path, " "))
+	case dkms.OriginNotUsable:
+		r.warning(fmt.Sprintf("Bad original location '%s' in %s", e.Location, e.File))
+	case dkms.OriginalsDropped:
+		r.say("Removing original module(s) from DKMS tree for kernel %s (%s)", e.Kernel, e.Arch)
+	case dkms.ModuleDeleted:
+		r.say("Deleting module %s completely from the DKMS tree.", e.Module)
+	default:
+		return false
+	}
+	return true
+}
+
+func (r *renderer) refused(e dkms.RecordRefused) {
+	switch {
+	case e.Newer:
+		r.failure(fmt.Sprintf("Module version %s for %s", e.Version, e.Name),
+			fmt.Sprintf("is not newer than what is already found in kernel %s (%s).", e.Kernel, e.Theirs),
+			"You may override by specifying --force.")
+	case e.Version != "":
+		r.complain("Module %s already installed at version %s, override by specifying --force", e.Found, e.Version)
+	default:
+		r.complain("Module %s already installed (unversioned module), override by specifying --force", e.Found)
+	}
+}
+
+// process prints the events of building and installing.
+func (r *renderer) process(e dkms.Event) {
+	switch e := e.(type) {
+	case build.ScriptBegun:
+		r.say("Running the %s script:", e.Name)
+	case build.ScriptNotExecutable:
+		r.say("")
+		r.warning(fmt.Sprintf("The %s script is not executable.", e.Name))
+	case build.ConfProblem:
+		r.problem(e)
+	case build.DeprecatedDirective:
+		text := fmt.Sprintf("%s (%s)", e.Name, e.File)
+		if e.Hint != "" {
+			text += ": " + e.Hint
+		}
+		r.deprecated(text)
+	case build.DirectiveSet:
+		r.say("DIRECTIVE: %s=\"%s\"", e.Name, e.Value)
+	case build.Prepared:
+		r.say("")
+	case build.Signing:
+		r.say("Signing module %s", e.Path)
+	case build.SigningFailed:
+		r.warning(fmt.Sprintf("Failed to sign module '%s'!", e.Path), e.Output)
+	case build.ProductGone:
+		r.warning(e.Path + " has disappeared")
+	case build.DependsForced:
+		r.warning(fmt.Sprintf("Trying to build module %s despite of missing BUILD_DEPENDS: %s.", e.Instance, strings.Join(e.Missing, " ")))
+	case build.ForcedByList:
+		if e.VersionOnly {
+			r.say("Forcing version override of %s", e.Name)
+		} else {
+			r.say("Forcing installation of %s", e.Name)
+		}
+	case build.IndexSkipped:
+		if r.verbose {
+			r.say("Skipping depmod because '%s' is missing.", e.Path)
+		}
+	case build.RolledBack:
+		// The error that follows says so.
+	}
+}
+
+func (r *renderer) problem(e build.ConfProblem) {
+	kind := "Error!"
+	if e.Warning {
+		kind = "Warning!"
+	}
+	r.complain("dkms.conf: %s %s", kind, strings.Join(e.Lines, "\n"))
+	if e.File != "" && !e.Warning {
+		r.hint("%s:%d: %s", e.File, e.Line, e.Hint)
+	}
+}
+
+// signing is the sentence for a message about signing.
+func signing(m sign.Message) string {
+	const unsigned = ", modules won't be signed"
+	switch m := m.(type) {
+	case sign.Disabled:
+		return "Module signing is disabled by policy" + unsigned
+	case sign.InChroot:
+		return "Running in chroot" + unsigned
+	case sign.ConfigNotFound:
+		return "Kernel config " + m.Path + " not found" + unsigned
+	case sign.NoFacility:
+		return "The kernel is built without module signing facility" + unsigned
+	case sign.SignCommand:
+		return "Sign command: " + m.Path
+	case sign.BinaryNotFound:
+		return "Binary " + m.Path + " not found" + unsigned
+	case sign.Key:
+		return "Signing key: " + m.Path
+	case sign.Certificate:
+		return "Public certificate (MOK): " + m.Path
+	case sign.Generating:
+		if m.Program != "" {
+			return "Certificate or key are missing, generating them using " + m.Program + "..."
+		}
+		return "Certificate or key are missing, generating self signed certificate for MOK..."
+	case sign.HalfPair:
+		return fmt.Sprintf("%s exists but %s does not; restore the missing one or move the other away%s", m.Have, m.Missing, unsigned)
+	case sign.KeyNotGenerated:
+		return "Key file " + m.Path + " not found and can't be generated" + unsigned
+	case sign.CertNotGenerated:
+		return "Certificate file " + m.Path + " not found and can't be generated" + unsigned
+	}
+	return fmt.Sprint(m)
+}

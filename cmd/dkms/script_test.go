@@ -1,0 +1,211 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"dkms-go/dkms/proc"
+)
+
+func TestMain(m *testing.M) {
+	if done, status := proc.Helper(os.Args); done {
+		os.Exit(status)
+	}
+	testscript.Main(m, map[string]func(){"dkms": main})
+}
+
+// TestScript runs the command line scripts of testdata/script. Each works below a directory of its own, where
+// $SRC, $VAR and $LIB are the three trees (the options for them are $TREES) and $K is a kernel release.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"kernel":  kernelDir,
+			"headers": realHeaders,
+			"image":   image,
+			"status":  wantStatus,
+			"lines":   lines,
+			"output":  output,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+	})
+}
+
+func setup(e *testscript.Env) error {
+	for name, dir := range map[string]string{"SRC": "usr/src", "VAR": "var/lib/dkms", "LIB": "lib/modules", "ROOT": "image"} {
+		abs := filepath.Join(e.WorkDir, dir)
+		e.Setenv(name, abs)
+		if err := os.MkdirAll(abs, 0o755); err != nil {
+			return err
+		}
+	}
+	e.Setenv("K", "6.1.0-0-test")
+	e.Setenv("A", "x86_64")
+	for _, setting := range []string{"try_sign_modules=false", "parallel_jobs=1", "LC_ALL=C", "TZ=UTC"} {
+		name, value, _ := strings.Cut(setting, "=")
+		e.Setenv(name, value)
+	}
+	return nil
+}
+
+// trees are the options that keep a command inside the work directory.
+func trees(ts *testscript.TestScript) []string {
+	return []string{"--dkmstree", ts.Getenv("VAR"), "--sourcetree", ts.Getenv("SRC"), "--installtree", ts.Getenv("LIB")}
+}
+
+// kernelDir makes directories of kernels with headers as far as a module that needs no kbuild wants them:
+// kernel RELEASE...
+func kernelDir(ts *testscript.TestScript, _ bool, args []string) {
+	for _, k := range args {
+		dir := filepath.Join(ts.Getenv("LIB"), k)
+		ts.Check(os.MkdirAll(filepath.Join(dir, "build/include/config"), 0o755))
+		ts.Check(os.WriteFile(filepath.Join(dir, "build/include/config/auto.conf"), []byte("CONFIG_MODULE_SIG_HASH=\"sha256\"\n"), 0o644))
+		for _, f := range []string{"modules.order", "modules.builtin", "modules.dep"} {
+			ts.Check(os.WriteFile(filepath.Join(dir, f), nil, 0o644))
+		}
+	}
+}
+
+// realHeaders makes the directory of a kernel whose headers are installed on this machine, the newest, and sets $K to its
+// release.
+func realHeaders(ts *testscript.TestScript, _ bool, _ []string) {
+	found, err := filepath.Glob("/lib/modules/*/build/include/config/auto.conf")
+	ts.Check(err)
+	if len(found) == 0 {
+		ts.Fatalf("no kernel headers below /lib/modules: install linux-headers-amd64 (Debian), or run make test, which does")
+	}
+	release := strings.Split(slices.Max(found), "/")[3]
+	dir := filepath.Join(ts.Getenv("LIB"), release)
+	ts.Check(os.MkdirAll(dir, 0o755))
+	ts.Check(os.Symlink("/lib/modules/"+release+"/build", filepath.Join(dir, "build")))
+	for _, f := range []string{"modules.order", "modules.builtin", "modules.dep"} {
+		ts.Check(os.WriteFile(filepath.Join(dir, f), nil, 0o644))
+	}
+	ts.Setenv("K", release)
+}
+
+// image makes $ROOT a small system: the programs named, with the libraries they need, and an os-release file.
+func image(ts *testscript.TestScript, _ bool, args []string) {
+	root := ts.Getenv("ROOT")
+	for _, dir := range []string{"etc", "usr/src", "var/lib/dkms", "lib/modules", "tmp", "dev", "bin", "usr"} {
+		ts.Check(os.MkdirAll(filepath.Join(root, dir), 0o755))
+	}
+	ts.Check(os.WriteFile(filepath.Join(root, "etc/os-release"), []byte("ID=debian\n"), 0o644))
+	for _, name := range args {
+		file, err := exec.LookPath(name)
+		ts.Check(err)
+		ts.Check(copyFile(file, filepath.Join(root, "bin", name)))
+		out, err := exec.Command("ldd", file).Output()
+		ts.Check(err)
+		for _, lib := range regexp.MustCompile(`/\S+`).FindAllString(string(out), -1) {
+			ts.Check(copyFile(lib, filepath.Join(root, lib)))
+		}
+	}
+}
+
+func copyFile(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o755)
+}
+
+// wantStatus compares what dkms status prints with the lines given: status [LINE]...
+func wantStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: status [LINE]...")
+	}
+	ts.Check(ts.Exec("dkms", append([]string{"status"}, trees(ts)...)...))
+	want := strings.Join(args, "\n")
+	if want != "" {
+		want += "\n"
+	}
+	if got := ts.ReadFile("stdout"); got != want {
+		ts.Fatalf("dkms status printed\n%swant\n%s", got, want)
+	}
+}
+
+// output runs dkms with the trees of the test and compares merged output and exit status, the way users see them:
+// output FILE STATUS ARG... In the file, names in the form ${NAME} stand for variables.
+func output(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: output FILE STATUS ARG...")
+	}
+	want := regexp.MustCompile(`\$\{\w+\}`).ReplaceAllStringFunc(ts.ReadFile(args[0]), func(v string) string {
+		return ts.Getenv(v[2 : len(v)-1])
+	})
+	log, err := os.Create(filepath.Join(ts.Getenv("WORK"), "merged.log"))
+	ts.Check(err)
+	defer log.Close()
+	cmd := exec.Command("dkms", append(trees(ts), args[2:]...)...)
+	path, err := lookIn(ts.Getenv("PATH"), "dkms")
+	ts.Check(err)
+	cmd.Path, cmd.Err = path, nil
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "try_sign_modules", "parallel_jobs", "LC_ALL", "TZ", "mok_signing_key", "mok_certificate", "sign_file", "GOCOVERDIR"} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	cmd.Stdout, cmd.Stderr = log, log
+	_ = cmd.Run()
+	got, err := os.ReadFile(log.Name())
+	ts.Check(err)
+	if status := fmt.Sprint(cmd.ProcessState.ExitCode()); status != args[1] || string(got) != want {
+		ts.Fatalf("dkms %s: exit status %s, want %s; printed\n%swant\n%s", strings.Join(args[2:], " "), status, args[1], got, want)
+	}
+}
+
+func lookIn(path, name string) (string, error) {
+	for _, dir := range filepath.SplitList(path) {
+		if f := filepath.Join(dir, name); exec.Command("test", "-x", f).Run() == nil {
+			return f, nil
+		}
+	}
+	return "", fmt.Errorf("no %s in %s", name, path)
+}
+
+// lines compares the sorted list of files below a directory with the names given: lines DIR NAME...
+func lines(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	var got []string
+	ts.Check(filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err == nil && p != dir {
+			rel, _ := filepath.Rel(dir, p)
+			if d.Type()&os.ModeSymlink != 0 {
+				target, _ := os.Readlink(p)
+				rel += "->" + target
+			}
+			if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+				got = append(got, rel)
+			}
+		}
+		return err
+	}))
+	slices.Sort(got)
+	want := slices.Clone(args[1:])
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		ts.Fatalf("below %s are\n%s\nwant\n%s", args[0], strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"dkms-go/dkms"
+)
+
+func statusVerb() verb {
+	return verb{
+		name: "status", about: "show which modules are registered, built and installed",
+		usage:   "status [MODULE[/VERSION]] [OPTION]...",
+		options: []string{"module", "module-version", "kernelver", "arch", "all"},
+		run:     func(ctx context.Context, s *session) error { return s.status(ctx) },
+	}
+}
+
+// status prints a line for every module or instance. Module, version, kernel and architecture are shell patterns.
+func (s *session) status(ctx context.Context) error {
+	if err := s.checkOptions(); err != nil {
+		return err
+	}
+	for _, f := range s.filters() {
+		es, err := s.Tree.Status(ctx, f, s.Evaluate)
+		if err != nil {
+			return err
+		}
+		for _, e := range es {
+			s.say("%s", statusLine(e))
+			if e.State == dkms.Broken {
+				s.failure(e.Instance.Module.String()+": Missing the module source directory or the symbolic link pointing to it.",
+					"Manual intervention is required!")
+			}
+			if e.Err != nil {
+				s.hint("%v", e.Err)
+			}
+		}
+	}
+	return nil
+}
+
+// filters returns one filter for each -k, or one for everything.
+func (s *session) filters() []dkms.Filter {
+	f := dkms.Filter{Name: s.module.Name, Version: s.module.Version}
+	if len(s.arches) > 0 {
+		f.Arch = s.arches[0]
+	}
+	if len(s.kernels) == 0 {
+		return []dkms.Filter{f}
+	}
+	fs := make([]dkms.Filter, len(s.kernels))
+	for n, k := range s.kernels {
+		fs[n] = f
+		fs[n].Kernel = k
+		if n < len(s.arches) {
+			fs[n].Arch = s.arches[n]
+		}
+	}
+	return fs
+}
+
+// statusLine is the line for an entry, as dkms 3.4 prints it.
+func statusLine(e dkms.Entry) string {
+	i := e.Instance
+	if e.State < dkms.Built {
+		return fmt.Sprintf("%s: %s", i.Module, e.State)
+	}
+	line := fmt.Sprintf("%s, %s, %s: %s", i.Module, i.Kernel, i.Arch, e.State)
+	if e.Originals {
+		line += " (Original modules exist)"
+	}
+	switch {
+	case e.Missing:
+		line += " (Built modules are missing in the kernel modules folder)"
+	case e.Differs:
+		line += " (Differences between built and installed modules)"
+	}
+	return line
+}
