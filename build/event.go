@@ -8,6 +8,16 @@ import (
 
 // The events of a run, beside those of dkms. They arrive in the order of the plan.
 type (
+	// PartBegun opens a part of a plan, before its first step that is not blocked.
+	PartBegun struct {
+		Part   Part
+		Number int
+	}
+	// PartEnded closes a part.
+	PartEnded struct {
+		Part   Part
+		Number int
+	}
 	// StepBegun opens a step, whether there is something to do or not.
 	StepBegun struct{ Step Step }
 	// StepEnded closes a step. Err is what failed, if anything.
@@ -64,6 +74,4 @@ type (
 	}
 	// IndexSkipped tells that a kernel without modules.dep gets no indexes.
 	IndexSkipped struct{ Path string }
-	// RolledBack tells that an installation was undone because the indexes could not be written.
-	RolledBack struct{ Instance dkms.Instance }
 )

@@ -102,8 +102,12 @@ func (r *run) uninstall(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	r.cleanup[s.Target] = append(r.cleanup[s.Target], func() error { return r.Tree.Cleanup(i, wasActive, r.Emit) })
 	_ = r.script(ctx, i, "post_remove", c.PostRemove) // its status has never counted
+	cleanup := func() error { return r.Tree.Cleanup(i, wasActive, r.Emit) }
+	if r.plan.Request.Goal == Vacate {
+		return cleanup()
+	}
+	r.cleanup[s.Part] = append(r.cleanup[s.Part], cleanup)
 	return nil
 }
 
@@ -144,10 +148,10 @@ func (r *run) index(ctx context.Context, s Step, loud bool) error {
 		delete(r.dirty, release)
 	}
 	errs := []error{err}
-	for _, f := range r.cleanup[s.Target] {
+	for _, f := range r.cleanup[s.Part] {
 		errs = append(errs, f())
 	}
-	delete(r.cleanup, s.Target)
+	delete(r.cleanup, s.Part)
 	return errors.Join(errs...)
 }
 
@@ -191,12 +195,15 @@ func (r *run) rollBack(ctx context.Context, s Step, cause error) error {
 		}
 		wasActive, err := r.Tree.Uninstall(i, ps, r.owned(ctx), r.Emit)
 		errs = append(errs, err, r.Tree.Cleanup(i, wasActive, r.Emit))
-		r.Emit(RolledBack{Instance: i})
 	}
-	if len(installed) == 0 {
-		return &dkms.Error{Kind: dkms.IndexFailed, Instance: s.Instance, Err: errors.Join(errs...)}
+	failure := &dkms.Error{Kind: dkms.IndexFailed, Instance: s.Instance, Err: errors.Join(errs...)}
+	for n := range r.results {
+		if res := &r.results[n]; res.Step.Action == Install && slices.Contains(installed, res.Step.Instance) {
+			failure.Instance = res.Step.Instance
+			res.Outcome, res.Err = Failed, failure
+		}
 	}
-	return &dkms.Error{Kind: dkms.IndexFailed, Instance: installed[0], Err: errors.Join(errs...)}
+	return failure
 }
 
 // script runs one of the scripts of a module that are no part of a build, with its output going to ours. Its words are

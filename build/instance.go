@@ -118,6 +118,9 @@ func (r *run) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *k
 	}
 	dir := path.Join(stage.Dir(), "module")
 	err = r.fill(ctx, dir, i, c, p, tree, compression)
+	if err == nil && c.BuildDependsRebuild && !r.Options.Force {
+		err = r.noteDepends(stage.Dir(), c)
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -126,6 +129,19 @@ func (r *run) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *k
 		return err
 	}
 	return stage.Commit()
+}
+
+// noteDepends notes the versions of the modules that this build was made with, so that other ones can be noticed.
+func (r *run) noteDepends(dir string, c *conf.Module) error {
+	for _, name := range c.BuildDepends {
+		if err := dkms.CheckName("BUILD_DEPENDS element", name); err != nil {
+			return err
+		}
+		if err := r.Tree.NoteBuiltWith(dir, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) fill(ctx context.Context, dir string, i dkms.Instance, c *conf.Module, p *preparation, tree *kbuild.Tree, compression kmod.Compression) error {

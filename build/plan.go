@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dkms-go/conf"
@@ -13,22 +14,31 @@ import (
 // Action is what a request asks for, and what a step does.
 type Action int
 
-// The actions. Import, Index and Finish occur in plans only.
+// The actions. Those from Import to Remove are steps; Add to Remove are also goals of requests. Prepare, Index, Prune and
+// Finish occur in plans only, and Autoinstall, Match and Vacate in requests only.
 const (
-	Import    Action = iota // copy a source tree to where sources belong
-	Add                     // register a module
-	Build                   // make the kernel objects of an instance
-	Install                 // put them into the kernel's module directory
-	Uninstall               // take them out again
-	Unbuild                 // delete them
-	Remove                  // delete the registration
-	Index                   // bring the module indexes of a kernel up to date
-	Finish                  // run the administrator's post_transaction command
+	Import      Action = iota // copy a source tree to where sources belong
+	Add                       // register a module
+	Build                     // make the kernel objects of an instance
+	Install                   // put them into the kernel's module directory
+	Uninstall                 // take them out again
+	Unbuild                   // delete them
+	Remove                    // delete the registration
+	Prepare                   // look for the headers of a kernel and decide about signing
+	Index                     // bring the module indexes of a kernel up to date
+	Prune                     // delete empty directories of a kernel
+	Finish                    // run the administrator's post_transaction command
+	Autoinstall               // install every module that wants it into a kernel
+	Match                     // install what is installed on another kernel
+	Vacate                    // unbuild everything for a kernel that goes away
 )
 
 // String returns the word for the action: the verb of the command line where there is one.
 func (a Action) String() string {
-	return [...]string{"import", "add", "build", "install", "uninstall", "unbuild", "remove", "depmod", "post_transaction"}[a]
+	return [...]string{
+		"import", "add", "build", "install", "uninstall", "unbuild", "remove", "prepare", "depmod", "prune", "post_transaction",
+		"autoinstall", "match", "vacate",
+	}[a]
 }
 
 // Target is a kernel that a request is about.
@@ -43,11 +53,13 @@ type Source struct {
 
 // Request says what is wanted.
 type Request struct {
-	Goal    Action // Add, Build, Install, Uninstall, Unbuild or Remove
-	Module  dkms.Module
-	Source  *Source // import this first; Module is then what its dkms.conf says
-	Targets []Target
-	Force   bool
+	Goal     Action
+	Module   dkms.Module // not for Autoinstall and Vacate; for Match the name, or nothing for all
+	Source   *Source     // import this first; Module is then what its dkms.conf says
+	Targets  []Target    // one for Autoinstall, Match and Vacate
+	Template Target      // of Match: the kernel to be matched
+	Wanted   bool        // of Vacate: only modules that autoinstall would bring back
+	Force    bool
 }
 
 // Reason says why a step has nothing to do.
@@ -67,15 +79,17 @@ const (
 
 // String returns the reason in words.
 func (r Reason) String() string {
-	return [...]string{"", "already built", "already installed", "not built", "not installed", "not meant for this kernel", "done by a later step"}[r]
+	return [...]string{
+		"", "already built", "already installed", "not built", "not installed", "not meant for this kernel", "done by a later step",
+	}[r]
 }
 
 // Step is one transition.
 type Step struct {
 	Action   Action
-	Instance dkms.Instance // without kernel for Import, Add and Remove; without module for Index
+	Instance dkms.Instance // without kernel for Import and Remove; without module for Prepare, Index and Prune
 	Source   *Source       // of Import
-	Target   int           // which target of the request it serves; -1 for all
+	Part     int           // which part of the plan it belongs to; -1 for all
 	Implied  bool          // serves another step and was not asked for by name
 	Skip     Reason        // why there is nothing to do
 	Replace  bool          // in place of what is there
@@ -86,13 +100,13 @@ type Step struct {
 func (s Step) String() string {
 	var b strings.Builder
 	b.WriteString(s.Action.String())
-	switch {
-	case s.Instance.Name == "" && s.Instance.Kernel != "":
-		fmt.Fprintf(&b, " for kernel %s", s.Instance.Kernel)
-	case s.Instance.Kernel == "" && s.Instance.Name != "":
-		fmt.Fprintf(&b, " %s", s.Instance.Module)
-	case s.Instance.Name != "":
-		fmt.Fprintf(&b, " %s", s.Instance)
+	switch i := s.Instance; {
+	case i.Name == "" && i.Kernel != "":
+		fmt.Fprintf(&b, " for kernel %s", i.Kernel)
+	case i.Kernel == "" && i.Name != "":
+		fmt.Fprintf(&b, " %s", i.Module)
+	case i.Name != "":
+		fmt.Fprintf(&b, " %s", i)
 	}
 	if s.Source != nil {
 		fmt.Fprintf(&b, " from %s", s.Source.Dir)
@@ -103,10 +117,35 @@ func (s Step) String() string {
 	return b.String()
 }
 
+// Part is what a plan does for one module on one kernel. Its steps stand together, and its failure stops only the parts
+// that need it.
+type Part struct {
+	Instance dkms.Instance
+	Why      Cause
+	Needs    []int    // parts that must not have failed
+	Unmet    []string // BUILD_DEPENDS that nothing in the plan brings; such a part has no steps
+	Deferred bool     // none of Unmet is a registered module: they may come later, or from elsewhere
+}
+
+// Cause is why a part is in a plan.
+type Cause int
+
+// The causes.
+const (
+	Asked   Cause = iota // the request named the module
+	Wished               // the module wants to be installed automatically
+	Matched              // the module is installed on the kernel to be matched
+	Leaving              // the kernel goes away
+	Rebuilt              // a module that this one was built with has another version now
+)
+
 // Plan is what would be done for a request.
 type Plan struct {
 	Request Request
+	Parts   []Part
 	Steps   []Step
+	Broken  []dkms.Module // registered modules without source, which Autoinstall passes over
+	Present []string      // of Autoinstall: names of modules that are installed already
 }
 
 // String lists the steps, one a line.
@@ -123,40 +162,46 @@ func (p *Plan) String() string {
 // Its errors are those that make the whole request senseless, such as a source without dkms.conf. What may go wrong for one
 // kernel is found by Run, step by step.
 func (b *Builder) Plan(ctx context.Context, r Request) (*Plan, error) {
-	p := &planner{tree: b.Tree, plan: &Plan{}, exclusive: func(i dkms.Instance) bool { return b.exclusive(ctx, i) }}
+	p := &planner{Builder: b, plan: &Plan{}, built: map[dkms.Instance]bool{}}
 	if r.Source != nil {
 		m, err := b.identify(ctx, r.Source, r.target(0))
 		if err != nil {
 			return nil, err
 		}
 		r.Module = m
-		p.step(Step{Action: Import, Instance: dkms.Instance{Module: m}, Source: r.Source, Target: -1, Implied: true, Replace: r.Force})
+		p.step(Step{Action: Import, Instance: dkms.Instance{Module: m}, Source: r.Source, Part: -1, Implied: true, Replace: r.Force})
 	}
-	if err := r.Module.Check(); err != nil {
+	if err := r.check(); err != nil {
 		return nil, err
 	}
-	for _, t := range r.Targets {
-		if err := (dkms.Instance{Module: r.Module, Kernel: t.Kernel, Arch: t.Arch}).Check(); err != nil {
-			return nil, err
-		}
-	}
 	p.plan.Request = r
-	p.targets(r)
+	if err := p.goal(ctx, r); err != nil {
+		return nil, err
+	}
 	p.mergeIndexes()
-	if r.Goal >= Install && b.Framework.PostTransaction != "" {
+	switch r.Goal {
+	case Install, Uninstall, Unbuild, Remove, Autoinstall:
 		p.finish(r)
 	}
 	return p.plan, nil
 }
 
-// exclusive reports whether the registered dkms.conf of an instance has BUILD_EXCLUSIVE directives.
-func (b *Builder) exclusive(ctx context.Context, i dkms.Instance) bool {
-	k, err := b.kernel(Target{i.Kernel, i.Arch})
-	if err != nil {
-		return false
+// check sees to it that nothing but names becomes part of a path.
+func (r Request) check() error {
+	if r.Goal != Autoinstall && r.Goal != Match && r.Goal != Vacate {
+		if err := r.Module.Check(); err != nil {
+			return err
+		}
 	}
-	c, err := b.load(ctx, i, b.Tree.ConfFile(i.Module), k)
-	return err == nil && c.HasExclusive()
+	for _, t := range r.Targets {
+		if err := dkms.CheckName("kernel release", t.Kernel); err != nil {
+			return err
+		}
+		if err := dkms.CheckName("architecture", t.Arch); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // target returns the n-th target, or none.
@@ -167,58 +212,69 @@ func (r Request) target(n int) Target {
 	return Target{}
 }
 
-// planner collects the steps of a plan. It keeps account of what the steps so far will have changed.
-type planner struct {
-	tree *dkms.Tree
-	plan *Plan
-
-	exclusive func(dkms.Instance) bool // has the module BUILD_EXCLUSIVE directives?
-
-	added bool            // an Add step is in the plan
-	built map[Target]bool // kernels for which a Build step is in the plan
+// instance returns the module for the n-th target.
+func (r Request) instance(n int) dkms.Instance {
+	t := r.target(n)
+	return dkms.Instance{Module: r.Module, Kernel: t.Kernel, Arch: t.Arch}
 }
 
-// step appends s, after the step before it for the same target, and returns its index.
-func (p *planner) step(s Step) int {
+// planner collects the steps of a plan. It keeps account of what the steps so far will have changed.
+type planner struct {
+	*Builder
+	plan  *Plan
+	added bool                   // an Add step is in the plan
+	built map[dkms.Instance]bool // instances for which a Build step is in the plan
+}
+
+// part opens a new part and returns its number.
+func (p *planner) part(i dkms.Instance, why Cause) int {
+	p.plan.Parts = append(p.plan.Parts, Part{Instance: i, Why: why})
+	return len(p.plan.Parts) - 1
+}
+
+// step appends s, after the step before it in the same part.
+func (p *planner) step(s Step) {
 	for n := len(p.plan.Steps) - 1; n >= 0; n-- {
-		if before := p.plan.Steps[n]; before.Target == s.Target || before.Target == -1 {
+		if before := p.plan.Steps[n]; before.Part == s.Part || before.Part == -1 {
 			s.After = append(s.After, n)
 			break
 		}
 	}
 	p.plan.Steps = append(p.plan.Steps, s)
-	return len(p.plan.Steps) - 1
 }
 
-func (p *planner) targets(r Request) {
-	if r.Goal == Add {
-		p.step(Step{Action: Add, Instance: dkms.Instance{Module: r.Module, Kernel: r.target(0).Kernel, Arch: r.target(0).Arch}, Target: -1})
-		return
+func (p *planner) goal(ctx context.Context, r Request) error {
+	switch r.Goal {
+	case Autoinstall:
+		return p.autoinstall(ctx, r)
+	case Match:
+		return p.match(ctx, r)
+	case Vacate:
+		return p.vacate(ctx, r)
+	case Add:
+		p.step(Step{Action: Add, Instance: r.instance(0), Part: -1})
+		return nil
+	case Build, Install:
+		if r.Source != nil {
+			p.add(r.instance(0))
+		}
 	}
-	p.built = map[Target]bool{}
-	if r.Source != nil {
-		p.add(dkms.Instance{Module: r.Module, Kernel: r.target(0).Kernel, Arch: r.target(0).Arch})
-	}
-	for n, t := range r.Targets {
-		i := dkms.Instance{Module: r.Module, Kernel: t.Kernel, Arch: t.Arch}
+	for n := range r.Targets {
+		i := r.instance(n)
+		part := p.part(i, Asked)
 		switch r.Goal {
 		case Build:
-			p.build(i, n, r, false)
+			p.build(i, part, r.Force, false)
 		case Install:
-			p.install(i, n, r)
+			p.install(ctx, i, part, r.Force)
 		case Uninstall:
-			p.uninstall(i, n, false)
+			p.uninstall(ctx, i, part, false)
 		case Unbuild, Remove:
-			p.uninstall(i, n, true)
-			s := Step{Action: Unbuild, Instance: i, Target: n, Implied: r.Goal == Remove}
-			if !p.tree.Built(i) {
-				s.Skip = NotBuilt
-			}
-			p.step(s)
+			p.unbuild(ctx, i, part, r.Goal == Remove)
 		}
 	}
 	if r.Goal == Remove {
-		s := Step{Action: Remove, Instance: dkms.Instance{Module: r.Module}, Target: -1}
+		s := Step{Action: Remove, Instance: dkms.Instance{Module: r.Module}, Part: -1}
 		for n, before := range p.plan.Steps {
 			if before.Action == Unbuild {
 				s.After = append(s.After, n)
@@ -226,74 +282,83 @@ func (p *planner) targets(r Request) {
 		}
 		p.plan.Steps = append(p.plan.Steps, s)
 	}
+	return nil
 }
 
 // add plans the registration that a build or an installation needs.
 func (p *planner) add(i dkms.Instance) {
-	p.step(Step{Action: Add, Instance: i, Target: -1, Implied: true})
+	p.step(Step{Action: Add, Instance: i, Part: -1, Implied: true})
 	p.added = true
 }
 
 // build plans what makes i built.
-func (p *planner) build(i dkms.Instance, target int, r Request, implied bool) {
-	key := Target{i.Kernel, i.Arch}
-	have := p.tree.Built(i) || p.built[key]
-	if have && (implied || !r.Force || p.built[key]) {
+func (p *planner) build(i dkms.Instance, part int, force, implied bool) {
+	have := p.Tree.Built(i)
+	if have && (implied || !force) || p.built[i] {
 		if !implied {
-			p.step(Step{Action: Build, Instance: i, Target: target, Skip: AlreadyBuilt})
+			p.step(Step{Action: Build, Instance: i, Part: part, Skip: AlreadyBuilt})
 		}
 		return
 	}
-	if !p.added && !p.tree.Added(i.Module) {
+	if !p.added && !p.Tree.Added(i.Module) {
 		p.add(i)
 	}
-	p.step(Step{Action: Build, Instance: i, Target: target, Implied: implied, Replace: have})
-	p.built[key] = true
+	p.step(Step{Action: Build, Instance: i, Part: part, Implied: implied, Replace: have})
+	p.built[i] = true
 }
 
-// install plans what makes i installed.
-func (p *planner) install(i dkms.Instance, target int, r Request) {
-	installed := p.tree.Installed(i)
-	key := Target{i.Kernel, i.Arch}
-	switch twice := p.built[key] && !installed; {
-	case installed && !r.Force || twice:
-		p.step(Step{Action: Install, Instance: i, Target: target, Skip: AlreadyInstalled})
+// install plans what makes i installed, and then what that makes out of date.
+func (p *planner) install(ctx context.Context, i dkms.Instance, part int, force bool) {
+	installed := p.Tree.Installed(i)
+	if installed && !force || p.planned(Install, i) {
+		p.step(Step{Action: Install, Instance: i, Part: part, Skip: AlreadyInstalled})
 		return
-	case installed:
-		p.uninstall(i, target, true)
 	}
-	p.build(i, target, r, true)
-	p.built[key] = true
-	p.step(Step{Action: Install, Instance: i, Target: target, Replace: installed})
-	p.index(i, target)
+	if installed {
+		p.uninstall(ctx, i, part, true)
+	}
+	p.build(i, part, force, true)
+	p.step(Step{Action: Install, Instance: i, Part: part, Replace: installed})
+	p.index(i, part)
+	if !force {
+		p.rebuild(ctx, i)
+	}
+}
+
+// planned reports whether the plan has a step for an action on an instance.
+func (p *planner) planned(a Action, i dkms.Instance) bool {
+	return slices.ContainsFunc(p.plan.Steps, func(s Step) bool { return s.Action == a && s.Instance == i && s.Skip == Needed })
 }
 
 // uninstall plans what makes i uninstalled.
-func (p *planner) uninstall(i dkms.Instance, target int, implied bool) {
-	s := Step{Action: Uninstall, Instance: i, Target: target, Implied: implied}
-	if !p.tree.Installed(i) {
+func (p *planner) uninstall(ctx context.Context, i dkms.Instance, part int, implied bool) {
+	s := Step{Action: Uninstall, Instance: i, Part: part, Implied: implied}
+	if !p.Tree.Installed(i) {
 		s.Skip = NotInstalled
-		if p.exclusive(i) {
+		if p.exclusive(ctx, i) {
 			s.Skip = NeverMeant
 		}
 		p.step(s)
 		return
 	}
 	p.step(s)
-	p.index(i, target)
-}
-
-// finish plans the post_transaction command, for when all other steps have succeeded.
-func (p *planner) finish(r Request) {
-	s := Step{Action: Finish, Instance: dkms.Instance{Kernel: r.target(0).Kernel, Arch: r.target(0).Arch}, Target: -1}
-	for n := range p.plan.Steps {
-		s.After = append(s.After, n)
+	if p.plan.Request.Goal != Vacate { // there the indexes come last
+		p.index(i, part)
 	}
-	p.plan.Steps = append(p.plan.Steps, s)
 }
 
-func (p *planner) index(i dkms.Instance, target int) {
-	p.step(Step{Action: Index, Instance: dkms.Instance{Kernel: i.Kernel, Arch: i.Arch}, Target: target, Implied: true})
+// unbuild plans what makes i not built.
+func (p *planner) unbuild(ctx context.Context, i dkms.Instance, part int, implied bool) {
+	p.uninstall(ctx, i, part, true)
+	s := Step{Action: Unbuild, Instance: i, Part: part, Implied: implied}
+	if !p.Tree.Built(i) {
+		s.Skip = NotBuilt
+	}
+	p.step(s)
+}
+
+func (p *planner) index(i dkms.Instance, part int) {
+	p.step(Step{Action: Index, Instance: dkms.Instance{Kernel: i.Kernel, Arch: i.Arch}, Part: part, Implied: true})
 }
 
 // mergeIndexes leaves one Index step for each kernel to be done: the last.
@@ -309,6 +374,34 @@ func (p *planner) mergeIndexes() {
 		}
 		last[s.Instance.Kernel] = true
 	}
+}
+
+// finish plans the post_transaction command, for when all other steps have succeeded.
+func (p *planner) finish(r Request) {
+	if p.Framework.PostTransaction == "" || r.Goal == Autoinstall && len(p.plan.Steps) == 0 {
+		return
+	}
+	t := r.target(0)
+	s := Step{Action: Finish, Instance: dkms.Instance{Kernel: t.Kernel, Arch: t.Arch}, Part: -1}
+	for n := range p.plan.Steps {
+		s.After = append(s.After, n)
+	}
+	p.plan.Steps = append(p.plan.Steps, s)
+}
+
+// exclusive reports whether the registered dkms.conf of an instance has BUILD_EXCLUSIVE directives.
+func (b *Builder) exclusive(ctx context.Context, i dkms.Instance) bool {
+	c, err := b.registered(ctx, i)
+	return err == nil && c.HasExclusive()
+}
+
+// registered evaluates the dkms.conf of a registered module for a kernel.
+func (b *Builder) registered(ctx context.Context, i dkms.Instance) (*conf.Module, error) {
+	k, err := b.kernel(Target{i.Kernel, i.Arch})
+	if err != nil {
+		return nil, err
+	}
+	return b.load(ctx, i, b.Tree.ConfFile(i.Module), k)
 }
 
 // identify reads the name and version of the module in a source tree.

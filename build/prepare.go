@@ -22,16 +22,8 @@ func (r *run) prepare(ctx context.Context, k *kernel.Kernel) (*preparation, erro
 	if p := r.prepared[t]; p != nil {
 		return p, nil
 	}
-	if err := k.CheckHeaders(); err != nil {
-		var none *kernel.NoHeadersError
-		e := &dkms.Error{Kind: dkms.HeadersMissing, Instance: dkms.Instance{Kernel: k.Release, Arch: k.Arch}, Err: err}
-		if errors.As(err, &none) {
-			e.Detail = none.Looked
-			if none.Package != "" {
-				e.Remedy = "install the package " + none.Package
-			}
-		}
-		return nil, e
+	if err := r.CheckHeaders(t); err != nil {
+		return nil, err
 	}
 	req, err := r.signRequest(ctx, k)
 	if err != nil {
@@ -45,6 +37,24 @@ func (r *run) prepare(ctx context.Context, k *kernel.Kernel) (*preparation, erro
 	r.prepared[t] = p
 	r.Emit(Prepared{Target: t})
 	return p, nil
+}
+
+// CheckHeaders returns an error of kind HeadersMissing unless the headers of a kernel are there.
+func (b *Builder) CheckHeaders(t Target) error {
+	k, err := b.kernel(t)
+	if err != nil {
+		return err
+	}
+	err = k.CheckHeaders()
+	var none *kernel.NoHeadersError
+	if !errors.As(err, &none) {
+		return err
+	}
+	e := &dkms.Error{Kind: dkms.HeadersMissing, Instance: dkms.Instance{Kernel: k.Release, Arch: k.Arch}, Detail: none.Looked, Err: err}
+	if none.Package != "" {
+		e.Remedy = "install the package " + none.Package
+	}
+	return e
 }
 
 // signRequest gathers what the decision about signing depends on. The settings are read anew for every kernel, because

@@ -25,7 +25,10 @@ type Result struct {
 }
 
 // Report is what a run did, in the order of its plan.
-type Report struct{ Results []Result }
+type Report struct {
+	Plan    *Plan
+	Results []Result
+}
 
 // Err returns the first failure of the run, or nil. One target's failure does not hide behind another's success: dkms 3.4
 // returns the status of the last kernel only.

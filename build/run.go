@@ -20,12 +20,27 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		read:     map[string]bool{},
 		dirty:    map[string][]dkms.Instance{},
 		cleanup:  map[int][]func() error{},
+		part:     -1,
 	}
 	for n := range p.Steps {
-		res := r.step(ctx, n)
-		r.results = append(r.results, res)
+		r.results = append(r.results, r.step(ctx, n))
 	}
-	return &Report{Results: r.results}
+	r.enter(-1)
+	return &Report{Plan: p, Results: r.results}
+}
+
+// enter tells that the steps of another part begin. A part whose steps are all blocked is never entered.
+func (r *run) enter(part int) {
+	if part == r.part {
+		return
+	}
+	if r.part >= 0 {
+		r.Emit(PartEnded{Part: r.plan.Parts[r.part], Number: r.part})
+	}
+	r.part = part
+	if part >= 0 {
+		r.Emit(PartBegun{Part: r.plan.Parts[part], Number: part})
+	}
 }
 
 // run is the state of one Run.
@@ -33,10 +48,11 @@ type run struct {
 	*Builder
 	plan     *Plan
 	results  []Result
+	part     int                        // the part at work, or -1
 	prepared map[Target]*preparation    // kernels whose headers and signing are settled
 	read     map[string]bool            // dkms.conf files that were reported on, see conf
 	dirty    map[string][]dkms.Instance // by kernel: what changed since its indexes were written; installed instances
-	cleanup  map[int][]func() error     // by target: what remains to be done after the indexes are written
+	cleanup  map[int][]func() error     // by part: what remains to be done after the indexes are written
 	quiet    bool                       // the module at work is one of upstream's test modules
 }
 
@@ -53,6 +69,7 @@ func (r *run) step(ctx context.Context, n int) Result {
 	if err := ctx.Err(); err != nil {
 		return Result{Step: s, Outcome: Failed, Err: &dkms.Error{Kind: dkms.Interrupted, Instance: s.Instance, Err: err}}
 	}
+	r.enter(s.Part)
 	r.Emit(StepBegun{s})
 	res := Result{Step: s, Outcome: Unneeded}
 	if s.Skip == Needed || s.Skip == Merged {
@@ -82,13 +99,33 @@ func outcome(err error) Outcome {
 	return Failed
 }
 
+// blocked reports whether a step that s needs has failed, or a part that its part needs. A module that does not want the
+// kernel does not block those that depend on it.
 func (r *run) blocked(s Step) bool {
 	for _, n := range s.After {
-		if o := r.results[n].Outcome; o != Done && o != Unneeded {
+		res := r.results[n]
+		elsewhere := res.Step.Part != s.Part && (res.Outcome == Excluded || res.Outcome == Blocked && r.excluded(res.Step.Part))
+		if res.Outcome != Done && res.Outcome != Unneeded && !elsewhere {
+			return true
+		}
+	}
+	if s.Part < 0 {
+		return false
+	}
+	report := Report{Plan: r.plan, Results: r.results}
+	for _, n := range r.plan.Parts[s.Part].Needs {
+		if o, _ := report.part(n); o == Failed || o == Blocked {
 			return true
 		}
 	}
 	return false
+}
+
+// excluded reports whether a part ended because its module does not want the kernel.
+func (r *run) excluded(part int) bool {
+	report := Report{Plan: r.plan, Results: r.results}
+	o, _ := report.part(part)
+	return o == Excluded
 }
 
 func (r *run) do(ctx context.Context, s Step) error {
@@ -107,8 +144,17 @@ func (r *run) do(ctx context.Context, s Step) error {
 		return r.Tree.Unbuild(s.Instance)
 	case Remove:
 		return errors.Join(r.Tree.Clean(s.Instance.Module), r.Tree.Forget(s.Instance.Module, r.Emit))
+	case Prepare:
+		k, err := r.kernel(Target{s.Instance.Kernel, s.Instance.Arch})
+		if err != nil {
+			return err
+		}
+		_, err = r.prepare(ctx, k)
+		return err
 	case Index:
 		return r.index(ctx, s, true)
+	case Prune:
+		return r.Tree.Prune(s.Instance.Kernel)
 	case Finish:
 		return r.finish(ctx, s)
 	}

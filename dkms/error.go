@@ -51,6 +51,12 @@ const (
 	NothingInstalled               // every record was refused
 	IndexFailed                    // the module indexes could not be written; the modules were rolled back
 	SigningKeyUnusable             // no usable signing key
+	AutoinstallFailed              // some modules could not be installed automatically
+	OneKernelNeeded                // no kernel, or several, with a verb that needs one; Subject is the verb
+	NoTemplate                     // match without a kernel to be matched
+	SameTemplate                   // match of a kernel with itself
+	ModuleUnknown                  // no version of a module is registered
+	VacateFailed                   // modules could not be removed from a kernel; Subject is the verb, Detail the modules
 )
 
 // Error is a failure of a transition: what failed, on which instance, why, and what the user can do about it.
@@ -150,5 +156,11 @@ func kindNames() []string {
 		NothingInstalled:   "nothing installed",
 		IndexFailed:        "module indexes not written",
 		SigningKeyUnusable: "no usable signing key",
+		AutoinstallFailed:  "modules not installed",
+		OneKernelNeeded:    "exactly one kernel needed",
+		NoTemplate:         "no kernel to be matched",
+		SameTemplate:       "kernel to be matched is the same",
+		ModuleUnknown:      "no such module",
+		VacateFailed:       "modules not removed",
 	}
 }

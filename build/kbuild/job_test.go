@@ -203,7 +203,7 @@ func TestCancel(t *testing.T) {
 		f, err := os.Open(fifo) // returns when make has started
 		if err == nil {
 			_, _ = io.ReadAll(f)
-			f.Close()
+			_ = f.Close()
 		}
 	}()
 	if tree, err := kbuild.Build(ctx, s.job); tree != nil || !errors.Is(err, context.Canceled) {

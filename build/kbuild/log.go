@@ -1,6 +1,7 @@
 package kbuild
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,11 +38,8 @@ func (l *makeLog) write(text string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(f, text); err != nil {
-		f.Close()
-		return fmt.Errorf("write %s: %w", l.abs, err)
-	}
-	return f.Close()
+	_, err = io.WriteString(f, text)
+	return errors.Join(err, f.Close())
 }
 
 // tailLimit bounds how much of a command's output is read back: the lines that
@@ -53,9 +51,9 @@ const tailLimit = 1 << 20
 func (l *makeLog) since(offset int64) (string, error) {
 	f, err := l.root.Open(l.abs)
 	if err != nil {
-		return "", nil //nolint:nilerr // the command has removed its own log
+		return "", nil // the command has removed its own log
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read from
 	info, err := f.Stat()
 	if err != nil {
 		return "", err

@@ -90,10 +90,14 @@ func TestTail(t *testing.T) {
 	for _, test := range []struct{ name, output, want string }{
 		{"nothing", "", ""},
 		{"the last lines", many("line %d", 0, 30), many("line %d", 20, 30)},
-		{"from the first error on", many("  CC %d", 0, 30) + "a.c:1:2: error: no\n" + many("after %d", 0, 30),
-			"a.c:1:2: error: no\n" + many("after %d", 0, 9)},
-		{"modpost", "  MODPOST\nERROR: modpost: \"x\" [a.ko] undefined!\nmake[2]: *** [Makefile.modpost:126: Module.symvers] Error 1\n",
-			"ERROR: modpost: \"x\" [a.ko] undefined!\nmake[2]: *** [Makefile.modpost:126: Module.symvers] Error 1\n"},
+		{
+			"from the first error on", many("  CC %d", 0, 30) + "a.c:1:2: error: no\n" + many("after %d", 0, 30),
+			"a.c:1:2: error: no\n" + many("after %d", 0, 9),
+		},
+		{
+			"modpost", "  MODPOST\nERROR: modpost: \"x\" [a.ko] undefined!\nmake[2]: *** [Makefile.modpost:126: Module.symvers] Error 1\n",
+			"ERROR: modpost: \"x\" [a.ko] undefined!\nmake[2]: *** [Makefile.modpost:126: Module.symvers] Error 1\n",
+		},
 		{"without directories and empty lines", "make[1]: Entering directory '/usr/src/x'\r\n\none\n \nmake: Leaving directory '/x'\ntwo", "one\ntwo\n"},
 	} {
 		if got := kbuild.Tail(test.output); got != strings.TrimSuffix(test.want, "\n") {

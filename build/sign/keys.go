@@ -1,7 +1,10 @@
 package sign
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
+	"errors"
 	"path"
 	"strings"
 )
@@ -75,7 +78,7 @@ func (r *Request) ensure(ctx context.Context, pair Pair) (bool, error) {
 		return false, nil
 	case complete:
 		return true, nil
-	case half != nil:
+	case half != nil && !r.orphan(*half, pair):
 		r.report(*half)
 		return false, nil
 	case pair.Key == pair.Certificate:
@@ -89,17 +92,44 @@ func (r *Request) ensure(ctx context.Context, pair Pair) (bool, error) {
 	key, certificate, err := generate(r.Now())
 	if err != nil {
 		r.report(KeyNotGenerated{Path: pair.Key, Err: err})
-		return false, nil
+		return false, nil //nolint:nilerr // the message carries it
 	}
 	if err := r.Root.WriteFile(pair.Key, key, 0o600); err != nil {
 		r.report(KeyNotGenerated{Path: pair.Key, Err: err})
-		return false, nil
+		return false, nil //nolint:nilerr // the message carries it
 	}
-	if err := r.Root.WriteFile(pair.Certificate, certificate, 0o644); err != nil {
+	if err := r.setAside(pair.Certificate, certificate); err != nil {
+		// No half of a pair stays behind: this key has signed nothing yet.
+		err = errors.Join(err, r.Root.Remove(pair.Key))
 		r.report(CertNotGenerated{Path: pair.Certificate, Err: err})
 		return false, nil
 	}
 	return true, nil
+}
+
+// orphan reports whether half a pair is a certificate that was made by dkms or by this program, without its key. It is of
+// no use any more: the pair is made anew, and the certificate is kept beside the new one. A certificate of any other origin
+// has its key somewhere else, so a name must be wrong.
+func (r *Request) orphan(half HalfPair, pair Pair) bool {
+	if half.Have != pair.Certificate {
+		return false
+	}
+	der, err := r.Root.ReadFile(half.Have)
+	if err != nil {
+		return false
+	}
+	cert, err := x509.ParseCertificate(der)
+	return err == nil && cert.Subject.CommonName == commonName && bytes.Equal(cert.RawIssuer, cert.RawSubject)
+}
+
+// setAside writes a certificate; one that is there already is renamed to NAME.old.
+func (r *Request) setAside(abs string, certificate []byte) error {
+	if _, err := r.Root.Lstat(abs); err == nil {
+		if err := r.Root.Rename(abs, abs+".old"); err != nil {
+			return err
+		}
+	}
+	return r.Root.WriteFile(abs, certificate, 0o644)
 }
 
 // look tells whether both halves of a pair exist, or only one. A name that is

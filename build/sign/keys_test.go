@@ -33,29 +33,62 @@ func TestPrepareKeysChanging(t *testing.T) {
 		says  []sign.Message
 		made  []string // files that were not there before
 	}{
-		{"both missing", map[string]string{"/var/lib/dkms/x": ""}, nil, &sign.Pair{Key: key, Certificate: cert},
-			append(names(key, cert), generating), []string{key, cert}},
+		{
+			"both missing",
+			map[string]string{"/var/lib/dkms/x": ""},
+			nil, &sign.Pair{Key: key, Certificate: cert},
+			append(names(key, cert), generating),
+			[]string{key, cert},
+		},
 		{"both there", map[string]string{key: "k", cert: "c"}, nil, &sign.Pair{Key: key, Certificate: cert}, names(key, cert), nil},
-		{"certificate missing", map[string]string{key: "k"}, nil, nil,
-			append(names(key, cert), sign.HalfPair{Have: key, Missing: cert}), nil},
-		{"key missing", map[string]string{cert: "c"}, nil, nil,
-			append(names(key, cert), sign.HalfPair{Have: cert, Missing: key}), nil},
-		{"no directory", nil, nil, nil,
-			append(names(key, cert), generating, sign.KeyNotGenerated{Path: key, Err: os.ErrNotExist}), nil},
-		{"no directory for the certificate", map[string]string{"/var/lib/dkms/x": ""},
+		{
+			"certificate missing",
+			map[string]string{key: "k"},
+			nil, nil,
+			append(names(key, cert), sign.HalfPair{Have: key, Missing: cert}), nil,
+		},
+		{
+			"key missing",
+			map[string]string{cert: "c"},
+			nil, nil,
+			append(names(key, cert), sign.HalfPair{Have: cert, Missing: key}), nil,
+		},
+		{
+			"no directory", nil, nil, nil,
+			append(names(key, cert), generating, sign.KeyNotGenerated{Path: key, Err: os.ErrNotExist}), nil,
+		},
+		{
+			"no directory for the certificate",
+			map[string]string{"/var/lib/dkms/x": ""},
 			func(r *sign.Request) { r.Certificate = "/none/cert" }, nil,
-			append(names(key, "/none/cert"), generating, sign.CertNotGenerated{Path: "/none/cert", Err: os.ErrNotExist}), []string{key}},
-		{"own paths", map[string]string{"/keys/x": ""},
+			append(names(key, "/none/cert"), generating, sign.CertNotGenerated{Path: "/none/cert", Err: os.ErrNotExist}),
+			nil,
+		},
+		{
+			"own paths",
+			map[string]string{"/keys/x": ""},
 			func(r *sign.Request) { r.SigningKey, r.Certificate = "/keys/k", "/keys/c" }, &sign.Pair{Key: "/keys/k", Certificate: "/keys/c"},
-			append(names("/keys/k", "/keys/c"), generating), []string{"/keys/c", "/keys/k"}},
-		{"pkcs11 needs the certificate only", map[string]string{cert: "c"},
+			append(names("/keys/k", "/keys/c"), generating),
+			[]string{"/keys/c", "/keys/k"},
+		},
+		{
+			"pkcs11 needs the certificate only",
+			map[string]string{cert: "c"},
 			func(r *sign.Request) { r.SigningKey = "pkcs11:token=x" }, &sign.Pair{Key: "pkcs11:token=x", Certificate: cert},
-			names("pkcs11:token=x", cert), nil},
-		{"pkcs11 without certificate", map[string]string{"/var/lib/dkms/x": ""},
+			names("pkcs11:token=x", cert), nil,
+		},
+		{
+			"pkcs11 without certificate",
+			map[string]string{"/var/lib/dkms/x": ""},
 			func(r *sign.Request) { r.SigningKey = "pkcs11:token=x" }, nil,
-			append(names("pkcs11:token=x", cert), sign.CertNotGenerated{Path: cert}), nil},
-		{"key is a directory", map[string]string{key + "/x": "", cert: "c"}, nil, nil,
-			append(names(key, cert), sign.KeyNotGenerated{Path: key}), nil},
+			append(names("pkcs11:token=x", cert), sign.CertNotGenerated{Path: cert}), nil,
+		},
+		{
+			"key is a directory",
+			map[string]string{key + "/x": "", cert: "c"},
+			nil, nil,
+			append(names(key, cert), sign.KeyNotGenerated{Path: key}), nil,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -103,11 +136,20 @@ func TestPrepareKeysOnUbuntu(t *testing.T) {
 	}{
 		{"there", map[string]string{ubuntuKey: "k", ubuntuCert: "c"}, false, true, names(ubuntuKey, ubuntuCert), nil},
 		{"no program", nil, false, false, []sign.Message{sign.BinaryNotFound{Path: "update-secureboot-policy"}}, nil},
-		{"made", map[string]string{policy: ""}, true, true,
+		{
+			"made",
+			map[string]string{policy: ""},
+			true, true,
 			append([]sign.Message{sign.Generating{Program: "update-secureboot-policy"}}, names(ubuntuKey, ubuntuCert)...),
-			[]string{"env SHIM_NOTRIGGER=y update-secureboot-policy --new-key", "update-secureboot-policy --enroll-key"}},
-		{"half", map[string]string{policy: "", ubuntuKey: "k"}, true, false,
-			[]sign.Message{sign.HalfPair{Have: ubuntuKey, Missing: ubuntuCert}}, nil},
+			[]string{"env SHIM_NOTRIGGER=y update-secureboot-policy --new-key", "update-secureboot-policy --enroll-key"},
+		},
+		{
+			"half",
+			map[string]string{policy: "", ubuntuKey: "k"},
+			true, false,
+			[]sign.Message{sign.HalfPair{Have: ubuntuKey, Missing: ubuntuCert}},
+			nil,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -146,20 +188,32 @@ func TestPrepareKeysOnGentoo(t *testing.T) {
 		files map[string]string
 		want  *sign.Pair
 	}{
-		{"environment", []string{"MODULES_SIGN_KEY=/e/k", "MODULES_SIGN_CERT=/e/c"},
+		{
+			"environment",
+			[]string{"MODULES_SIGN_KEY=/e/k", "MODULES_SIGN_CERT=/e/c"},
 			map[string]string{"/e/k": "", "/e/c": "", "/etc/portage/make.conf": "MODULES_SIGN_KEY=/p/k\n"},
-			&sign.Pair{Key: "/e/k", Certificate: "/e/c"}},
-		{"make.conf", nil,
+			&sign.Pair{Key: "/e/k", Certificate: "/e/c"},
+		},
+		{
+			"make.conf", nil,
 			map[string]string{"/p/k": "", "/p/c": "", "/etc/portage/make.conf": "# x\nMODULES_SIGN_KEY=\"/p/k\"\nMODULES_SIGN_CERT=/p/c\n"},
-			&sign.Pair{Key: "/p/k", Certificate: "/p/c"}},
-		{"the kernel's own, relative", nil,
+			&sign.Pair{Key: "/p/k", Certificate: "/p/c"},
+		},
+		{
+			"the kernel's own, relative", nil,
 			map[string]string{"config": "CONFIG_MODULE_SIG_KEY=certs/signing_key.pem\n", build + "/certs/signing_key.pem": ""},
-			&sign.Pair{Key: build + "/certs/signing_key.pem", Certificate: build + "/certs/signing_key.pem"}},
-		{"the kernel's own, missing", nil,
-			map[string]string{"config": "CONFIG_MODULE_SIG_KEY=certs/signing_key.pem\n", build + "/certs/x": ""}, nil},
-		{"no directory for it: the default", nil,
+			&sign.Pair{Key: build + "/certs/signing_key.pem", Certificate: build + "/certs/signing_key.pem"},
+		},
+		{
+			"the kernel's own, missing", nil,
+			map[string]string{"config": "CONFIG_MODULE_SIG_KEY=certs/signing_key.pem\n", build + "/certs/x": ""},
+			nil,
+		},
+		{
+			"no directory for it: the default", nil,
 			map[string]string{"config": "CONFIG_MODULE_SIG_KEY=certs/signing_key.pem\n", key: "", cert: ""},
-			&sign.Pair{Key: key, Certificate: cert}},
+			&sign.Pair{Key: key, Certificate: cert},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -179,5 +233,28 @@ func TestPrepareKeysOnGentoo(t *testing.T) {
 				t.Errorf("files changed (-before +after):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A certificate of our own making whose key is lost is of no use: the pair is made anew, and the old certificate is kept.
+func TestPrepareKeysOrphan(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, map[string]string{"/var/lib/dkms/x": ""})
+	if pair, err := sign.PrepareKeys(t.Context(), b.request(nil)); err != nil || pair == nil {
+		t.Fatalf("PrepareKeys = %v, %v; want a pair", pair, err)
+	}
+	before := b.files(t)
+	if err := os.Remove(b.root.Path("/var/lib/dkms/mok.key")); err != nil {
+		t.Fatal(err)
+	}
+	if pair, err := sign.PrepareKeys(t.Context(), b.request(nil)); err != nil || pair == nil {
+		t.Fatalf("PrepareKeys without the key = %v, %v; want a pair", pair, err)
+	}
+	after := b.files(t)
+	if after["/var/lib/dkms/mok.pub.old"] != before["/var/lib/dkms/mok.pub"] {
+		t.Error("the old certificate is not kept as mok.pub.old")
+	}
+	if after["/var/lib/dkms/mok.pub"] == before["/var/lib/dkms/mok.pub"] || after["/var/lib/dkms/mok.key"] == "" {
+		t.Error("there is no new pair")
 	}
 }

@@ -14,7 +14,7 @@ type (
 	// NoFacility (final): the kernel is built without module signatures.
 	NoFacility struct{}
 	// SignCommand names the program that signs.
-	SignCommand struct{ Path string }
+	SignCommand struct{ Path string } //nolint:revive // the glossary has it so
 	// BinaryNotFound (final): a program is missing or not executable. Path is
 	// the sign command, or the bare name update-secureboot-policy.
 	BinaryNotFound struct{ Path string }

@@ -19,7 +19,7 @@ func Prepare(ctx context.Context, r Request) (*Signer, error) {
 	r.report(SignCommand{Path: command})
 	if info, err := r.Root.Stat(command); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		r.report(BinaryNotFound{Path: command})
-		return nil, nil
+		return nil, nil //nolint:nilerr // the message tells
 	}
 	pair, err := PrepareKeys(ctx, r)
 	if err != nil || pair == nil {

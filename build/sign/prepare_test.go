@@ -62,35 +62,56 @@ func TestPrepare(t *testing.T) {
 		{"all there", complete(), nil, true, ready},
 		{"disabled", complete(), func(r *sign.Request) { r.TrySignModules = "false" }, false, []sign.Message{sign.Disabled{}}},
 		{"chroot", complete(), inChroot, false, []sign.Message{sign.InChroot{}}},
-		{"chroot, any other value", complete(), func(r *sign.Request) { inChroot(r); r.TrySignModules = "not_in_chroot" }, false,
-			[]sign.Message{sign.InChroot{}}},
+		{
+			"chroot, any other value", complete(), func(r *sign.Request) { inChroot(r); r.TrySignModules = "not_in_chroot" }, false,
+			[]sign.Message{sign.InChroot{}},
+		},
 		{"chroot, but told to", complete(), func(r *sign.Request) { inChroot(r); r.TrySignModules = "true" }, true, ready},
 		{"no configuration", edited(map[string]string{"config": "-"}), nil, false, []sign.Message{sign.ConfigNotFound{Path: "/config"}}},
 		{"no facility", edited(map[string]string{"config": "CONFIG_MODULES=y\n"}), nil, false, []sign.Message{sign.NoFacility{}}},
-		{"no sign-file", edited(map[string]string{debianSignFile: "-"}), nil, false,
-			[]sign.Message{sign.SignCommand{Path: headerSignFile}, sign.BinaryNotFound{Path: headerSignFile}}},
-		{"sign-file of the headers", edited(map[string]string{debianSignFile: "-", headerSignFile: ""}), nil, true,
-			[]sign.Message{sign.SignCommand{Path: headerSignFile}, ready[1], ready[2]}},
-		{"sign_file set, missing", complete(), func(r *sign.Request) { r.SignFile = "/opt/signer" }, false,
-			[]sign.Message{sign.SignCommand{Path: "/opt/signer"}, sign.BinaryNotFound{Path: "/opt/signer"}}},
-		{"sign_file set, not executable", complete(), func(r *sign.Request) { r.SignFile = "/config" }, false,
-			[]sign.Message{sign.SignCommand{Path: "/config"}, sign.BinaryNotFound{Path: "/config"}}},
-		{"sign_file set", edited(map[string]string{"/opt/bin/signer": ""}), func(r *sign.Request) { r.SignFile = "/opt/bin/signer" }, true,
-			[]sign.Message{sign.SignCommand{Path: "/opt/bin/signer"}, ready[1], ready[2]}},
-		{"a class without a place of its own", edited(map[string]string{headerSignFile: ""}),
+		{
+			"no sign-file", edited(map[string]string{debianSignFile: "-"}), nil, false,
+			[]sign.Message{sign.SignCommand{Path: headerSignFile}, sign.BinaryNotFound{Path: headerSignFile}},
+		},
+		{
+			"sign-file of the headers", edited(map[string]string{debianSignFile: "-", headerSignFile: ""}), nil, true,
+			[]sign.Message{sign.SignCommand{Path: headerSignFile}, ready[1], ready[2]},
+		},
+		{
+			"sign_file set, missing", complete(), func(r *sign.Request) { r.SignFile = "/opt/signer" }, false,
+			[]sign.Message{sign.SignCommand{Path: "/opt/signer"}, sign.BinaryNotFound{Path: "/opt/signer"}},
+		},
+		{
+			"sign_file set, not executable", complete(), func(r *sign.Request) { r.SignFile = "/config" }, false,
+			[]sign.Message{sign.SignCommand{Path: "/config"}, sign.BinaryNotFound{Path: "/config"}},
+		},
+		{
+			"sign_file set", edited(map[string]string{"/opt/bin/signer": ""}), func(r *sign.Request) { r.SignFile = "/opt/bin/signer" }, true,
+			[]sign.Message{sign.SignCommand{Path: "/opt/bin/signer"}, ready[1], ready[2]},
+		},
+		{
+			"a class without a place of its own", edited(map[string]string{headerSignFile: ""}),
 			func(r *sign.Request) { r.Distribution = "rhel centos fedora" }, true,
-			[]sign.Message{sign.SignCommand{Path: headerSignFile}, ready[1], ready[2]}},
-		{"gentoo", edited(map[string]string{"/usr/src/linux-6.1.0-9-amd64/scripts/sign-file": ""}),
-			func(r *sign.Request) { r.Distribution = "gentoo" }, true, []sign.Message{
+			[]sign.Message{sign.SignCommand{Path: headerSignFile}, ready[1], ready[2]},
+		},
+		{
+			"gentoo", edited(map[string]string{"/usr/src/linux-6.1.0-9-amd64/scripts/sign-file": ""}),
+			func(r *sign.Request) { r.Distribution = "gentoo" }, true,
+			[]sign.Message{
 				sign.SignCommand{Path: "/usr/src/linux-6.1.0-9-amd64/scripts/sign-file"},
 				ready[1], ready[2],
-			}},
-		{"ubuntu, kmodsign", edited(map[string]string{"/usr/bin/kmodsign": "", ubuntuKey: "k", ubuntuCert: "c"}),
+			},
+		},
+		{
+			"ubuntu, kmodsign", edited(map[string]string{"/usr/bin/kmodsign": "", ubuntuKey: "k", ubuntuCert: "c"}),
 			func(r *sign.Request) { r.Distribution = "ubuntu" }, true,
-			[]sign.Message{sign.SignCommand{Path: "/usr/bin/kmodsign"}, sign.Key{Path: ubuntuKey}, sign.Certificate{Path: ubuntuCert}}},
-		{"ubuntu, headers", edited(map[string]string{"/usr/src/linux-headers-6.1.0-9-amd64/scripts/sign-file": "", ubuntuKey: "k", ubuntuCert: "c"}),
+			[]sign.Message{sign.SignCommand{Path: "/usr/bin/kmodsign"}, sign.Key{Path: ubuntuKey}, sign.Certificate{Path: ubuntuCert}},
+		},
+		{
+			"ubuntu, headers", edited(map[string]string{"/usr/src/linux-headers-6.1.0-9-amd64/scripts/sign-file": "", ubuntuKey: "k", ubuntuCert: "c"}),
 			func(r *sign.Request) { r.Distribution = "ubuntu" }, true,
-			[]sign.Message{sign.SignCommand{Path: "/usr/src/linux-headers-6.1.0-9-amd64/scripts/sign-file"}, sign.Key{Path: ubuntuKey}, sign.Certificate{Path: ubuntuCert}}},
+			[]sign.Message{sign.SignCommand{Path: "/usr/src/linux-headers-6.1.0-9-amd64/scripts/sign-file"}, sign.Key{Path: ubuntuKey}, sign.Certificate{Path: ubuntuCert}},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

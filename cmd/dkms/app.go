@@ -85,7 +85,10 @@ type verb struct {
 
 // table lists the verbs that there are.
 func table() []verb {
-	return []verb{addVerb(), buildVerb(), installVerb(), uninstallVerb(), unbuildVerb(), removeVerb(), statusVerb(), generateMOKVerb()}
+	return []verb{
+		addVerb(), buildVerb(), installVerb(), uninstallVerb(), unbuildVerb(), removeVerb(), statusVerb(), autoinstallVerb(),
+		matchVerb(), generateMOKVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
+	}
 }
 
 // newApp describes the canonical command line to the cli package. Every verb accepts every option, as in dkms 3.4; its help
@@ -154,6 +157,7 @@ type request struct {
 	symlink, noDepmod, modprobe                    bool
 	binariesOnly, sourceOnly                       bool
 	conf, kernelConfig, kernelSource, jobs         string
+	template                                       string
 	dkmsTree, sourceTree, installTree              string
 	source, archive                                string
 	directives                                     []string
@@ -169,7 +173,8 @@ func newRequest(c *cli.Context) *request {
 		binariesOnly: c.Bool("binaries-only"), sourceOnly: c.Bool("source-only"),
 		conf: c.String("conf"), kernelConfig: c.String("config"), kernelSource: c.String("kernelsourcedir"), jobs: c.String("jobs"),
 		dkmsTree: c.String("dkmstree"), sourceTree: c.String("sourcetree"), installTree: c.String("installtree"),
-		source: c.String("source"), archive: c.String("archive"), directives: c.StringSlice("directive"),
+		template: c.String("templatekernel"),
+		source:   c.String("source"), archive: c.String("archive"), directives: c.StringSlice("directive"),
 	}
 }
 

@@ -66,6 +66,18 @@ func sentence(e *dkms.Error) []string {
 		return []string{"The action " + e.Subject + " does not support the --all parameter."}
 	case dkms.OneKernelOnly:
 		return []string{"The action " + e.Subject + " does not support multiple kernel version parameters on the command line."}
+	case dkms.OneKernelNeeded:
+		return []string{"The action " + e.Subject + " requires exactly one kernel version parameter on the command line."}
+	case dkms.NoTemplate:
+		return []string{
+			"Invalid number of parameters passed.",
+			"Usage: match --templatekernel=<kernel-version> -k <kernel-version>",
+			"   or: match --templatekernel=<kernel-version> -k <kernel-version> <module>",
+		}
+	case dkms.SameTemplate:
+		return []string{"The templatekernel and the specified kernel version are the same."}
+	case dkms.ModuleUnknown:
+		return []string{"The module: " + i.Name + " is not located in the DKMS tree."}
 	case dkms.EmptyKernel:
 		return []string{"Empty " + e.Subject}
 	case dkms.NotRoot:
@@ -153,6 +165,10 @@ func buildSentence(e *dkms.Error) []string {
 		}
 		return []string{"Problems with depmod detected. Automatically uninstalling this module.",
 			"Install Failed (depmod problems). Module rolled back to built state."}
+	case dkms.AutoinstallFailed:
+		return []string{"One or more modules failed to install during autoinstall.", "Refer to previous errors for more information."}
+	case dkms.VacateFailed:
+		return []string{fmt.Sprintf("dkms %s for kernel %s (%s) failed for module(s) %s.", e.Subject, i.Kernel, i.Arch, strings.Join(e.Detail, " "))}
 	case dkms.Interrupted:
 		return []string{"Interrupted. What was begun has been taken back."}
 	}

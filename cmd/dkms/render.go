@@ -18,8 +18,17 @@ type renderer struct {
 
 func (r *renderer) emit(e dkms.Event) {
 	switch e := e.(type) {
+	case build.PartBegun:
+		r.partBegun(e)
+	case build.PartEnded:
+		if r.goal == build.Remove || e.Part.Why == build.Wished || e.Part.Why == build.Leaving {
+			r.say("")
+		}
 	case build.StepBegun:
-		r.stepBegun(e.Step)
+		// What comes after an uninstallation is separated from it.
+		if s := e.Step; s.Action == build.Install && s.Replace && r.last.Action == build.Uninstall && r.last.Part == s.Part {
+			r.say("")
+		}
 	case build.StepEnded:
 		r.stepEnded(e)
 	case build.TaskBegun:
@@ -35,12 +44,22 @@ func (r *renderer) emit(e dkms.Event) {
 	}
 }
 
-// stepBegun prints the empty lines that separate kernels, and what comes after an uninstallation from it.
-func (r *renderer) stepBegun(s build.Step) {
-	firstOfTarget := s.Target > 0 && r.last.Target != s.Target && s.Action == build.Uninstall
-	afterUninstall := s.Action == build.Install && r.last.Action == build.Uninstall && r.last.Target == s.Target && s.Replace
-	if (r.goal == build.Uninstall || r.goal == build.Unbuild) && firstOfTarget || afterUninstall {
-		r.say("")
+// partBegun prints the heading of a part.
+func (r *renderer) partBegun(e build.PartBegun) {
+	i := e.Part.Instance
+	switch e.Part.Why {
+	case build.Asked:
+		if e.Number > 0 && (r.goal == build.Uninstall || r.goal == build.Unbuild) {
+			r.say("")
+		}
+	case build.Wished:
+		r.say("Autoinstall of module %s", i)
+	case build.Matched:
+		r.say("Module:  %s\nVersion: %s", i.Name, i.Version)
+	case build.Leaving:
+		r.complain("dkms: removing module %s", i)
+	case build.Rebuilt:
+		r.say("\nRebuilding module %s due to updated dependencies\n", i.Module)
 	}
 }
 
@@ -55,8 +74,7 @@ func (r *renderer) stepEnded(e build.StepEnded) {
 	if line := skipped(s); line != "" {
 		r.say("%s", line)
 	}
-	switch {
-	case s.Action == build.Add && s.Implied && e.Err == nil, s.Action == build.Unbuild && r.goal == build.Remove:
+	if s.Action == build.Add && s.Implied && e.Err == nil {
 		r.say("")
 	}
 }
@@ -197,8 +215,6 @@ func (r *renderer) process(e dkms.Event) {
 		if r.verbose {
 			r.say("Skipping depmod because '%s' is missing.", e.Path)
 		}
-	case build.RolledBack:
-		// The error that follows says so.
 	}
 }
 

@@ -129,9 +129,7 @@ func (s *session) notBroken() error {
 
 // do plans and runs a request, and returns the first failure, which has been printed by then.
 func (s *session) do(ctx context.Context, r build.Request) error {
-	r.Force = s.force
-	s.renderer.goal = r.Goal
-	p, err := s.Plan(ctx, r)
+	p, err := s.plan(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -139,4 +137,28 @@ func (s *session) do(ctx context.Context, r build.Request) error {
 		return reportedError{err}
 	}
 	return nil
+}
+
+func (s *session) plan(ctx context.Context, r build.Request) (*build.Plan, error) {
+	r.Force = s.force
+	s.renderer.goal = r.Goal
+	return s.Plan(ctx, r)
+}
+
+// oneTarget returns the kernel of a verb that takes exactly one.
+func (s *session) oneTarget(ctx context.Context) (build.Target, error) {
+	if err := s.checkOptions(); err != nil {
+		return build.Target{}, err
+	}
+	if err := s.noAll(); err != nil {
+		return build.Target{}, err
+	}
+	ts, err := s.targets(ctx)
+	if err != nil {
+		return build.Target{}, err
+	}
+	if len(ts) != 1 {
+		return build.Target{}, &dkms.Error{Kind: dkms.OneKernelOnly, Subject: s.verb, Remedy: "give one -k"}
+	}
+	return ts[0], nil
 }

@@ -109,6 +109,6 @@ func readDirUnsorted(dir string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read from
 	return f.ReadDir(-1)
 }

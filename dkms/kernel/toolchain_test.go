@@ -35,14 +35,22 @@ func TestToolchain(t *testing.T) {
 		{"no configuration", "", "", nil, kernel.Toolchain{}},
 		{"compiler there", gcc, "", []string{"gcc-12"}, kernel.Toolchain{CC: "gcc-12", KernelCC: "gcc-12"}},
 		{"compiler missing", gcc, "", []string{"gcc"}, kernel.Toolchain{}},
-		{"without quotes", "CONFIG_CC_VERSION_TEXT=x86_64-linux-gnu-gcc-12 (Ubuntu) 12.3.0\n", "",
-			[]string{"x86_64-linux-gnu-gcc-12"}, kernel.Toolchain{CC: "x86_64-linux-gnu-gcc-12", KernelCC: "x86_64-linux-gnu-gcc-12"}},
+		{
+			"without quotes", "CONFIG_CC_VERSION_TEXT=x86_64-linux-gnu-gcc-12 (Ubuntu) 12.3.0\n", "",
+			[]string{"x86_64-linux-gnu-gcc-12"},
+			kernel.Toolchain{CC: "x86_64-linux-gnu-gcc-12", KernelCC: "x86_64-linux-gnu-gcc-12"},
+		},
 		{"a single word names no compiler", `CONFIG_CC_VERSION_TEXT="gcc"` + "\n", "", []string{"gcc"}, kernel.Toolchain{}},
-		{"clang", "CONFIG_CC_VERSION_TEXT=\"Debian clang version 19\"\nCONFIG_CC_IS_CLANG=y\nCONFIG_LD_IS_LLD=y\n", "",
-			[]string{"clang", "ld.lld"}, kernel.Toolchain{CC: "clang", KernelCC: "clang", LD: "ld.lld", KernelLD: "ld.lld", LLVM: true}},
+		{
+			"clang", "CONFIG_CC_VERSION_TEXT=\"Debian clang version 19\"\nCONFIG_CC_IS_CLANG=y\nCONFIG_LD_IS_LLD=y\n", "",
+			[]string{"clang", "ld.lld"},
+			kernel.Toolchain{CC: "clang", KernelCC: "clang", LD: "ld.lld", KernelLD: "ld.lld", LLVM: true},
+		},
 		{"clang kernel without clang", "CONFIG_CC_IS_CLANG=y\nCONFIG_LD_IS_LLD=y\n", "", nil, kernel.Toolchain{LLVM: true}},
-		{"variables", "", "CROSS_COMPILE = s390x-\nCC = $(if $(NONE),ccache) $(CROSS_COMPILE)gcc-12 -Wall\n", nil,
-			kernel.Toolchain{CC: "s390x-gcc-12 -Wall"}},
+		{
+			"variables", "", "CROSS_COMPILE = s390x-\nCC = $(if $(NONE),ccache) $(CROSS_COMPILE)gcc-12 -Wall\n", nil,
+			kernel.Toolchain{CC: "s390x-gcc-12 -Wall"},
+		},
 		{"the configuration is stronger", gcc, "CC = other\n", []string{"gcc-12"}, kernel.Toolchain{CC: "gcc-12", KernelCC: "gcc-12"}},
 		{"unless its compiler is missing", gcc, "CC = other\n", nil, kernel.Toolchain{CC: "other"}},
 	} {

@@ -8,18 +8,19 @@ import (
 
 func BenchmarkOpen(b *testing.B) {
 	plain := builds(b)[0].path("kmodtest_user")
-	paths := map[string]string{"plain": plain}
+	benchmarkOpen(b, "plain", plain)
 	for _, c := range compressors() {
-		paths[c.name] = c.pack(b, plain)
+		benchmarkOpen(b, c.name, c.pack(b, plain))
 	}
-	for name, path := range paths {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := kmod.Open(path); err != nil {
-					b.Fatal(err)
-				}
+}
+
+func benchmarkOpen(b *testing.B, name, path string) {
+	b.Run(name, func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := kmod.Open(path); err != nil {
+				b.Fatal(err)
 			}
-		})
-	}
+		}
+	})
 }

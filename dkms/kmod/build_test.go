@@ -2,6 +2,7 @@ package kmod_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,21 +13,15 @@ import (
 	"testing"
 )
 
-// scratch is a directory for what the tests of this run share.
+// scratch is a directory for what the tests of this run share, once something is built.
 var scratch string
 
 func TestMain(m *testing.M) {
-	os.Exit(runTests(m))
-}
-
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "kmodtest")
-	if err != nil {
-		panic(err)
+	status := m.Run()
+	if scratch != "" {
+		os.RemoveAll(scratch)
 	}
-	defer os.RemoveAll(dir)
-	scratch = dir
-	return m.Run()
+	os.Exit(status)
 }
 
 // tool runs a program that a test cannot do without, and gives its output.
@@ -71,6 +66,9 @@ var built = sync.OnceValues(func() ([]kernelBuild, error) {
 	if err != nil {
 		return nil, err
 	}
+	if scratch, err = os.MkdirTemp("", "kmodtest"); err != nil {
+		return nil, err
+	}
 	var builds []kernelBuild
 	for i, h := range headers {
 		b := kernelBuild{headers: h, dir: filepath.Join(scratch, fmt.Sprint("build", i))}
@@ -111,7 +109,8 @@ func findHeaders() ([]string, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, fmt.Errorf("no kernel headers in /lib/modules/*/build or /usr/src/linux-headers-*: install the Debian package linux-headers-amd64 (or that of this machine's architecture)")
+		return nil, errors.New("no kernel headers in /lib/modules/*/build or /usr/src/linux-headers-*: " +
+			"install the Debian package linux-headers-amd64 (or that of this machine's architecture)")
 	case 1:
 		return found, nil
 	default:

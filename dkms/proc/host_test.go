@@ -54,7 +54,7 @@ func TestRun(t *testing.T) {
 		{"stdin", proc.Cmd{Args: []string{"cat"}, Env: []string{path}, Stdin: strings.NewReader("in")}, "in"},
 		{"order of both", bash("echo 1; echo 2 >&2; echo 3; echo 4 >&2"), "1\n2\n3\n4\n"},
 		{"much output", bash("head -c 3000000 /dev/zero | tr '\\0' x"), strings.Repeat("x", 3000000)},
-		{"own group", bash(`ps -o pgid= -p $$ | tr -d ' ' | grep -qx $$ && echo leader`), "leader\n"},
+		{"own group", bash("kill -0 -- -$$ && echo leader"), "leader\n"},
 		{"stdin not read", proc.Cmd{Args: []string{"true"}, Env: []string{path}, Stdin: strings.NewReader(strings.Repeat("y", 1<<20))}, ""},
 	}
 	for _, test := range tests {

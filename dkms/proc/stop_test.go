@@ -34,6 +34,14 @@ func newWatch(t *testing.T) watch {
 	return watch{r, w}
 }
 
+// wantLine waits until somebody writes a line.
+func (w watch) wantLine(t *testing.T) {
+	t.Helper()
+	if line, err := bufio.NewReader(w.r).ReadString('\n'); err != nil {
+		t.Fatalf("the program wrote %q: %v", line, err)
+	}
+}
+
 // wantAllGone fails unless every process that inherited w ends. It waits for
 // that, because a process that was killed takes a moment to go.
 func (w watch) wantAllGone(t *testing.T) {
@@ -57,9 +65,7 @@ func cancelWhenReady(t *testing.T, h proc.Host, c proc.Cmd) (watch, error) {
 	defer cancel()
 	var group errgroup.Group
 	group.Go(func() error { return h.Run(ctx, c) })
-	if _, err := bufio.NewReader(alive.r).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	alive.wantLine(t)
 	cancel()
 	return alive, group.Wait()
 }

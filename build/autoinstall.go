@@ -1,0 +1,232 @@
+package build
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"dkms-go/conf"
+	"dkms-go/dkms"
+)
+
+// autoinstall plans the installation of the newest version of every module that wants it, in the order in which they depend
+// on each other (autoinstall in dkms.in).
+//
+// A module whose dkms.conf cannot be used is planned like any other: its own part fails then, and no other.
+func (p *planner) autoinstall(ctx context.Context, r Request) error {
+	newest, err := p.newest()
+	if err != nil {
+		return err
+	}
+	t := r.target(0)
+	var queue []*wish
+	known := map[string]bool{}
+	for _, m := range newest {
+		known[m.Name] = true
+		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
+		if p.Tree.Installed(i) {
+			p.plan.Present = append(p.plan.Present, m.Name)
+			continue
+		}
+		c, err := p.registered(ctx, i)
+		if err == nil && !usable(c) {
+			queue = append(queue, &wish{i: i})
+			continue
+		}
+		if err == nil && !c.Autoinstall {
+			continue
+		}
+		w := &wish{i: i}
+		if err == nil {
+			w.depends = strings.Fields(strings.Join(c.BuildDepends, " "))
+		}
+		queue = append(queue, w)
+	}
+	p.inOrder(ctx, queue, known, r.Force)
+	return nil
+}
+
+// usable reports whether a dkms.conf passes validation.
+func usable(c *conf.Module) bool {
+	return !slices.ContainsFunc(c.Check(false), func(p conf.Problem) bool { return !p.Warning })
+}
+
+// newest returns the newest version of every registered module, in the order of their names, and notes broken ones.
+func (p *planner) newest() ([]dkms.Module, error) {
+	all, err := p.Tree.Modules(dkms.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	var ms []dkms.Module
+	for _, m := range all {
+		switch last := len(ms) - 1; {
+		case p.Tree.Broken(m):
+			p.plan.Broken = append(p.plan.Broken, m)
+		case !p.Tree.Added(m):
+		case last >= 0 && ms[last].Name == m.Name:
+			if conf.CompareVersions(m.Version, ms[last].Version) > 0 {
+				ms[last] = m
+			}
+		default:
+			ms = append(ms, m)
+		}
+	}
+	return ms, nil
+}
+
+// wish is a module to be installed automatically.
+type wish struct {
+	i       dkms.Instance
+	depends []string // names of modules that must be installed before
+	part    int
+}
+
+// inOrder plans the wishes in rounds: in each round those whose dependencies came in earlier rounds or are installed.
+func (p *planner) inOrder(ctx context.Context, queue []*wish, known map[string]bool, force bool) {
+	done := map[string]int{} // name to part; -1 for installed
+	for _, name := range p.plan.Present {
+		done[name] = -1
+	}
+	for len(queue) > 0 {
+		var ready, rest []*wish
+		for _, w := range queue {
+			if len(unmet(w, done)) == 0 {
+				ready = append(ready, w)
+			} else {
+				rest = append(rest, w)
+			}
+		}
+		if len(ready) == 0 {
+			break
+		}
+		for _, w := range ready {
+			p.wish(ctx, w, done, force)
+		}
+		for _, w := range ready {
+			done[w.i.Name] = w.part
+		}
+		queue = rest
+	}
+	for _, w := range queue {
+		missing := unmet(w, done)
+		registered := slices.DeleteFunc(slices.Clone(missing), func(name string) bool { return !known[name] })
+		part := p.part(w.i, Wished)
+		p.plan.Parts[part].Unmet, p.plan.Parts[part].Deferred = missing, true
+		if len(registered) > 0 {
+			p.plan.Parts[part].Unmet, p.plan.Parts[part].Deferred = registered, false
+		}
+	}
+}
+
+// unmet returns the dependencies of w that are not done.
+func unmet(w *wish, done map[string]int) []string {
+	var names []string
+	for _, d := range w.depends {
+		if _, ok := done[d]; !ok {
+			names = append(names, d)
+		}
+	}
+	return names
+}
+
+// wish plans one part of an automatic installation. The first that needs a build is preceded by the preparation of the
+// kernel, without which none of those after it can be.
+func (p *planner) wish(ctx context.Context, w *wish, done map[string]int, force bool) {
+	if !p.Tree.Built(w.i) && !slices.ContainsFunc(p.plan.Steps, func(s Step) bool { return s.Action == Prepare }) {
+		p.step(Step{Action: Prepare, Instance: dkms.Instance{Kernel: w.i.Kernel, Arch: w.i.Arch}, Part: -1, Implied: true})
+	}
+	w.part = p.part(w.i, Wished)
+	for _, d := range w.depends {
+		if n := done[d]; n >= 0 {
+			p.plan.Parts[w.part].Needs = append(p.plan.Parts[w.part].Needs, n)
+		}
+	}
+	p.install(ctx, w.i, w.part, force)
+}
+
+// match plans the installation of what is installed on another kernel (run_match in dkms.in).
+func (p *planner) match(ctx context.Context, r Request) error {
+	ms, err := p.Tree.Modules(dkms.Filter{Name: r.Module.Name})
+	if err != nil {
+		return err
+	}
+	t := r.target(0)
+	for _, m := range ms {
+		if p.Tree.Broken(m) || !p.Tree.Installed(dkms.Instance{Module: m, Kernel: r.Template.Kernel, Arch: t.Arch}) {
+			continue
+		}
+		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
+		part := p.part(i, Matched)
+		p.build(i, part, r.Force, false)
+		p.install(ctx, i, part, r.Force)
+	}
+	return nil
+}
+
+// vacate plans the removal of all builds for a kernel that goes away, or whose headers are being replaced (kernel_prerm and
+// kernel_preinst in dkms.in). The indexes are written once, after all modules are gone.
+func (p *planner) vacate(ctx context.Context, r Request) error {
+	ms, err := p.Tree.Modules(dkms.Filter{})
+	if err != nil {
+		return err
+	}
+	t := r.target(0)
+	uninstalls := false
+	for _, m := range ms {
+		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
+		if !p.Tree.Built(i) {
+			continue
+		}
+		if r.Wanted {
+			if c, err := p.registered(ctx, i); err != nil || !c.Autoinstall {
+				continue
+			}
+		}
+		uninstalls = uninstalls || p.Tree.Installed(i)
+		p.unbuild(ctx, i, p.part(i, Leaving), true)
+	}
+	kernel := dkms.Instance{Kernel: t.Kernel, Arch: t.Arch}
+	if uninstalls {
+		p.plan.Steps = append(p.plan.Steps, Step{Action: Index, Instance: kernel, Part: -1, Implied: true})
+	}
+	p.plan.Steps = append(p.plan.Steps, Step{Action: Prune, Instance: kernel, Part: -1, Implied: true})
+	return nil
+}
+
+// rebuild plans the modules that were built with another version of i's module than the newest that is registered now, and
+// that want to be built again then (check_and_rebuild_dependent_modules in dkms.in).
+func (p *planner) rebuild(ctx context.Context, i dkms.Instance) {
+	ms, err := p.Tree.Modules(dkms.Filter{})
+	if err != nil {
+		return
+	}
+	for _, m := range ms {
+		d := dkms.Instance{Module: m, Kernel: i.Kernel, Arch: i.Arch}
+		if m.Name == i.Name || !p.Tree.Added(m) || !p.Tree.Built(d) || p.built[d] {
+			continue
+		}
+		c, err := p.registered(ctx, d)
+		if err != nil || !c.BuildDependsRebuild || !p.outdated(d, c) {
+			continue
+		}
+		part := p.part(d, Rebuilt)
+		p.plan.Parts[part].Needs = []int{part - 1}
+		p.step(Step{Action: Uninstall, Instance: d, Part: part, Implied: true})
+		p.index(d, part)
+		p.built[d] = true
+		p.step(Step{Action: Build, Instance: d, Part: part, Implied: true, Replace: true})
+		p.step(Step{Action: Install, Instance: d, Part: part, Implied: true})
+		p.index(d, part)
+		p.rebuild(ctx, d)
+	}
+}
+
+// outdated reports whether a module that d was built with is registered in another version now.
+func (p *planner) outdated(d dkms.Instance, c *conf.Module) bool {
+	for _, name := range c.BuildDepends {
+		if now := p.Tree.NewestVersion(name); now != "" && now != p.Tree.BuiltWith(d, name) {
+			return true
+		}
+	}
+	return false
+}

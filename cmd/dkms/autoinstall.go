@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"dkms-go/build"
+	"dkms-go/dkms"
+)
+
+func autoinstallVerb() verb {
+	return verb{
+		name: "autoinstall", about: "install every module that wants it into a kernel",
+		usage:   "autoinstall [-k KERNEL] [OPTION]...",
+		options: []string{"kernelver", "arch", "force", "kernelsourcedir", "config", "jobs", "no-depmod", "modprobe-on-install"},
+		run:     func(ctx context.Context, s *session) error { return s.autoinstall(ctx) },
+	}
+}
+
+func kernelPostinstVerb() verb {
+	return verb{
+		name: "kernel_postinst", about: "autoinstall, for the package of a kernel",
+		usage:   "kernel_postinst -k KERNEL [OPTION]...",
+		options: []string{"kernelver", "arch", "jobs"},
+		run: func(ctx context.Context, s *session) error {
+			if err := s.needOneKernel(); err != nil {
+				return err
+			}
+			return s.autoinstall(ctx)
+		},
+	}
+}
+
+// noAutoinstall is the file with which an administrator turns automatic installation off.
+const noAutoinstall = "/etc/dkms/no-autoinstall"
+
+// autoinstall installs every module that wants it, and prints a summary.
+func (s *session) autoinstall(ctx context.Context) error {
+	t, err := s.oneTarget(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.needRoot(); err != nil {
+		return err
+	}
+	if fi, err := s.root.Stat(noAutoinstall); err == nil && fi.Mode().IsRegular() {
+		s.say("Automatic installation of modules has been disabled.")
+		return nil
+	}
+	p, err := s.plan(ctx, build.Request{Goal: build.Autoinstall, Targets: []build.Target{t}})
+	if err != nil {
+		return err
+	}
+	for _, m := range p.Broken {
+		s.failure(m.String()+" is broken! Missing the source directory or the symbolic link pointing to it.",
+			"Manual intervention is required!")
+	}
+	if len(p.Parts) == 0 {
+		return nil
+	}
+	report := s.Run(ctx, p)
+	for _, res := range report.Results {
+		if res.Step.Part < 0 && res.Err != nil { // the kernel itself cannot be worked for
+			return reportedError{res.Err}
+		}
+	}
+	return s.summarize(t.Kernel, report.Summary())
+}
+
+// summarize prints what became of the modules and returns an error if there was a failure.
+func (s *session) summarize(kernel string, sum build.Summary) error {
+	list := func(what string, names []string) {
+		if len(names) > 0 {
+			s.say("Autoinstall on %s %s for module(s) %s.", kernel, what, strings.Join(names, " "))
+		}
+	}
+	failed := make([]string, len(sum.Failed))
+	for n, f := range sum.Failed {
+		failed[n] = fmt.Sprintf("%s(%d)", f.Name, exitStatus(f.Err))
+	}
+	list("succeeded", sum.Succeeded)
+	list("was skipped", sum.Skipped)
+	list("failed", failed)
+	for _, u := range sum.Unmet {
+		s.say("%s autoinstall failed due to missing dependencies: %s.", u.Module, strings.Join(u.Missing, " "))
+	}
+	var deferred []string
+	for _, u := range sum.Deferred {
+		s.say("%s autoinstall deferred: BUILD_DEPENDS not registered with DKMS: %s.", u.Module, strings.Join(u.Missing, " "))
+		deferred = append(deferred, u.Module.String())
+	}
+	if len(deferred) > 0 {
+		s.say("Autoinstall on %s deferred module(s) %s due to BUILD_DEPENDS not yet registered with DKMS.", kernel, strings.Join(deferred, " "))
+		s.say("These may be provided externally or by a package not yet configured; autoinstall will retry on the next trigger.")
+	}
+	if len(sum.Failed) > 0 || len(sum.Unmet) > 0 {
+		return &dkms.Error{Kind: dkms.AutoinstallFailed, Instance: dkms.Instance{Kernel: kernel}}
+	}
+	return nil
+}
