@@ -55,6 +55,11 @@ func setup(e *testscript.Env) error {
 			return err
 		}
 	}
+	demo, err := filepath.Abs("../../testdata/demo")
+	if err != nil {
+		return err
+	}
+	e.Setenv("DEMO", demo)
 	e.Setenv("K", "6.1.0-0-test")
 	e.Setenv("A", "x86_64")
 	for _, setting := range []string{"try_sign_modules=false", "parallel_jobs=1", "LC_ALL=C", "TZ=UTC"} {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dkms-go/dkms"
+)
+
+// Every kind of failure has an exit status, a name and a sentence.
+func TestEveryKindHasAStatus(t *testing.T) {
+	t.Parallel()
+	seen := map[string]dkms.Kind{}
+	for _, k := range dkms.Kinds() {
+		if _, ok := statuses()[k]; !ok {
+			t.Errorf("kind %d (%s) has no exit status", int(k), k)
+		}
+		if k.String() == "" {
+			t.Errorf("kind %d has no name", int(k))
+		}
+		if other, ok := seen[k.String()]; ok {
+			t.Errorf("kinds %d and %d are both called %q", int(other), int(k), k)
+		}
+		seen[k.String()] = k
+		if lines := sentence(&dkms.Error{Kind: k}); len(lines) == 0 || lines[0] == "" {
+			t.Errorf("kind %d (%s) has no sentence", int(k), k)
+		}
+	}
+	if len(statuses()) != len(dkms.Kinds()) {
+		t.Errorf("%d kinds have a status, want %d", len(statuses()), len(dkms.Kinds()))
+	}
+}
+
+// The manual page lists the statuses that there are.
+func TestManualListsStatuses(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../packaging/man/dkms.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := regexp.MustCompile(`(?s)\.Sh EXIT STATUS\n(.*?)\n\.Sh `).FindSubmatch(page)
+	if section == nil {
+		t.Fatal("dkms.8 has no section EXIT STATUS")
+	}
+	var listed []int
+	for _, m := range regexp.MustCompile(`(?m)^\.It (\d+)$`).FindAllSubmatch(section[1], -1) {
+		n, err := strconv.Atoi(string(m[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed = append(listed, n)
+	}
+	want := slices.Sorted(maps.Values(statuses()))
+	want = slices.Compact(append([]int{0}, want...))
+	if diff := cmp.Diff(want, listed); diff != "" {
+		t.Errorf("exit statuses in dkms.8 (-program +manual):\n%s", diff)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("disk on fire"), 1},
+		{&dkms.Error{Kind: dkms.MakeFailed, Status: 2}, 10},
+		{fmt.Errorf("wrapped: %w", &dkms.Error{Kind: dkms.HeadersMissing}), 21},
+		{reportedError{&dkms.Error{Kind: dkms.Excluded}}, 77},
+		{&dkms.Error{Kind: dkms.ScriptFailed, Status: 42}, 42},
+		{&dkms.Error{Kind: dkms.ScriptFailed}, 1},
+	} {
+		if got := exitStatus(tt.err); got != tt.want {
+			t.Errorf("exitStatus(%v) = %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
