@@ -194,8 +194,8 @@ func (p *planner) vacate(ctx context.Context, r Request) error {
 }
 
 // rebuild plans the modules that were built with another version of i's module than the newest that is registered now, and
-// that want to be built again then (check_and_rebuild_dependent_modules in dkms.in).
-func (p *planner) rebuild(ctx context.Context, i dkms.Instance) {
+// that want to be built again then; cause is the part that installs i (check_and_rebuild_dependent_modules in dkms.in).
+func (p *planner) rebuild(ctx context.Context, i dkms.Instance, cause int) {
 	ms, err := p.Tree.Modules(dkms.Filter{})
 	if err != nil {
 		return
@@ -210,14 +210,14 @@ func (p *planner) rebuild(ctx context.Context, i dkms.Instance) {
 			continue
 		}
 		part := p.part(d, Rebuilt)
-		p.plan.Parts[part].Needs = []int{part - 1}
+		p.plan.Parts[part].Needs = []int{cause}
 		p.step(Step{Action: Uninstall, Instance: d, Part: part, Implied: true})
 		p.index(d, part)
 		p.built[d] = true
 		p.step(Step{Action: Build, Instance: d, Part: part, Implied: true, Replace: true})
 		p.step(Step{Action: Install, Instance: d, Part: part, Implied: true})
 		p.index(d, part)
-		p.rebuild(ctx, d)
+		p.rebuild(ctx, d, part)
 	}
 }
 

@@ -321,7 +321,7 @@ func (p *planner) install(ctx context.Context, i dkms.Instance, part int, force 
 	p.step(Step{Action: Install, Instance: i, Part: part, Replace: installed})
 	p.index(i, part)
 	if !force {
-		p.rebuild(ctx, i)
+		p.rebuild(ctx, i, part)
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
+	"slices"
 )
 
 // InstallOptions says how an instance is installed.
@@ -79,6 +81,9 @@ func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Fin
 	if err := x.commit(emit); err != nil {
 		return &Error{Kind: CopyFailed, Instance: i, Subject: x.failed, Err: errors.Join(err, x.undo())}
 	}
+	for _, f := range x.files {
+		x.forget(f)
+	}
 	return nil
 }
 
@@ -96,7 +101,9 @@ type installation struct {
 	upgrade bool // another version is active: its files are ours to replace
 	symlink bool
 	files   []newFile
-	done    int    // files that are in place
+	tried   int    // files whose move was begun
+	link    string // the active link before it was touched; "" when there was none, or when it was not touched
+	linked  bool   // the active link was touched
 	failed  string // the file whose move failed
 }
 
@@ -104,36 +111,41 @@ type newFile struct {
 	tmp, dst string
 	original string // to be archived first; "" for none
 	kept     bool   // an original was archived by an earlier installation
+	backup   string // copy of what is at dst, for files that nobody else has a copy of; "" for none
 }
 
 // prepare writes the file of p beside its place.
 func (x *installation) prepare(p Placement, others []string) error {
 	t := x.tree
 	built := t.findFile(path.Join(t.BaseDir(x.i), "module"), p.Name)
-	dir := path.Join(t.KernelDir(x.i.Kernel), p.Dest)
-	f := newFile{dst: path.Join(dir, path.Base(built))}
-	f.tmp = path.Join(dir, "."+path.Base(built)+".dkms-new")
+	dir, base := path.Join(t.KernelDir(x.i.Kernel), p.Dest), path.Base(built)
+	f := newFile{dst: path.Join(dir, base), tmp: path.Join(dir, "."+base+".dkms-new")}
 	if x.upgrade {
 		f.kept = t.findFile(t.OriginalDir(x.i), p.Name) != ""
 	} else {
 		f.original = t.originalFor(x.i, p, others)
 	}
+	if t.isFile(f.dst) && f.original != f.dst && !t.sameContent(f.dst, x.active(f)) {
+		f.backup = path.Join(dir, "."+base+".dkms-old")
+	}
+	x.files = append(x.files, f)
 	if err := t.root.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	x.files = append(x.files, f)
+	if f.backup != "" {
+		if err := t.root.Copy(f.dst, f.backup, 0o644); err != nil {
+			return err
+		}
+	}
 	if x.symlink {
 		return t.root.Symlink(built, f.tmp)
 	}
 	return t.root.Copy(built, f.tmp, 0o644)
 }
 
-// discard deletes what prepare wrote.
-func (x *installation) discard() {
-	for _, f := range x.files {
-		_ = x.tree.root.Remove(f.tmp)
-		_ = x.tree.root.RemoveEmpty(path.Dir(f.dst), x.tree.KernelDir(x.i.Kernel))
-	}
+// active returns where the registry has the file that the active version put at the place of f.
+func (x *installation) active(f newFile) string {
+	return path.Join(x.tree.ActiveLink(x.i), "module", path.Base(f.dst))
 }
 
 // commit moves everything to its place.
@@ -141,6 +153,7 @@ func (x *installation) commit(emit Emit) error {
 	t := x.tree
 	for _, f := range x.files {
 		x.failed = f.dst
+		x.tried++
 		switch {
 		case f.kept:
 			emit(OriginalKept{})
@@ -152,32 +165,63 @@ func (x *installation) commit(emit Emit) error {
 		}
 		emit(FileInstalled{Path: f.dst})
 		if err := t.root.Rename(f.tmp, f.dst); err != nil {
-			if f.original != "" {
-				err = errors.Join(err, t.unarchive(x.i, f.original))
-			}
 			return err
 		}
-		x.done++
 	}
-	x.failed = t.ActiveLink(x.i)
-	return t.root.Symlink(path.Join(x.i.Version, x.i.Kernel, x.i.Arch), t.ActiveLink(x.i))
+	x.failed, x.linked = t.ActiveLink(x.i), true
+	x.link, _ = t.root.Readlink(x.failed)
+	return t.root.Symlink(path.Join(x.i.Version, x.i.Kernel, x.i.Arch), x.failed)
 }
 
-// undo takes back what commit did. Files of another version that were replaced are put back from its build result.
+// undo takes back what commit did. A step that failed may have happened all the same, because the last thing that can fail
+// is to make it durable; so nothing here relies on what was done, only on what is there.
 func (x *installation) undo() error {
 	t := x.tree
 	var errs []error
-	for _, f := range x.files[:x.done] {
+	if x.linked && x.link != "" {
+		errs = append(errs, t.root.Symlink(x.link, t.ActiveLink(x.i)))
+	} else if x.linked {
+		errs = append(errs, t.removeFile(t.ActiveLink(x.i)))
+	}
+	for _, f := range slices.Backward(x.files[:x.tried]) {
 		switch {
-		case f.original != "":
-			errs = append(errs, t.root.Remove(f.dst), t.unarchive(x.i, f.original))
-		case x.upgrade && t.isFile(path.Join(t.ActiveLink(x.i), "module", path.Base(f.dst))):
-			errs = append(errs, t.root.Copy(path.Join(t.ActiveLink(x.i), "module", path.Base(f.dst)), f.dst, 0o644))
+		case f.backup != "":
+			errs = append(errs, t.root.Rename(f.backup, f.dst))
+		case x.upgrade && t.isFile(x.active(f)):
+			errs = append(errs, t.root.Copy(x.active(f), f.dst, 0o644))
 		default:
-			errs = append(errs, t.root.Remove(f.dst))
+			errs = append(errs, t.removeFile(f.dst))
+		}
+		if f.original != "" {
+			errs = append(errs, t.unarchive(x.i, f.original))
 		}
 	}
-	x.files = x.files[x.done:]
 	x.discard()
 	return errors.Join(errs...)
+}
+
+// discard deletes what prepare wrote.
+func (x *installation) discard() {
+	t := x.tree
+	for _, f := range x.files {
+		_ = t.removeFile(f.tmp)
+		x.forget(f)
+		_ = t.root.RemoveEmpty(path.Dir(f.dst), t.KernelDir(x.i.Kernel))
+	}
+}
+
+// forget deletes the backup of f, once it is not needed any more.
+func (x *installation) forget(f newFile) {
+	if f.backup != "" {
+		_ = x.tree.removeFile(f.backup)
+	}
+}
+
+// removeFile deletes a file that may not be there.
+func (t *Tree) removeFile(abs string) error {
+	err := t.root.Remove(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

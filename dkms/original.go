@@ -35,10 +35,14 @@ func (t *Tree) archive(i Instance, file string) error {
 	return t.root.Rename(file, to)
 }
 
-// unarchive is the way back of archive.
+// unarchive takes back what archive did, as far as it got.
 func (t *Tree) unarchive(i Instance, file string) error {
-	to := path.Join(t.OriginalDir(i), path.Base(file))
-	return errors.Join(t.root.MkdirAll(path.Dir(file), 0o755), t.root.Rename(to, file), t.root.Remove(to+".origin"))
+	archived := path.Join(t.OriginalDir(i), path.Base(file))
+	var err error
+	if t.isFile(archived) {
+		err = t.root.Rename(archived, file)
+	}
+	return errors.Join(err, t.removeFile(archived+".origin"), t.dropOriginals(i, false, func(Event) {}))
 }
 
 // restore puts the archived originals of the record p of i back where they were.

@@ -1,9 +1,7 @@
 package dkms
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 )
 
@@ -47,8 +45,7 @@ func (t *Tree) uninstallRecord(i Instance, p Placement, owned func(string) bool,
 	dir := path.Join(lib, dest)
 	emit(FileDeleted{Path: path.Join(dir, p.Name+p.Suffix)})
 	for _, s := range moduleSuffixes() {
-		err := t.root.Remove(path.Join(dir, p.Name+s))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := t.removeFile(path.Join(dir, p.Name+s)); err != nil {
 			return fmt.Errorf("uninstall %s: %w", i, err)
 		}
 	}
