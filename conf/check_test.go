@@ -1,6 +1,7 @@
 package conf_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -171,7 +172,7 @@ func summary(t *testing.T, problems []conf.Problem) []string {
 		if p.File != "/src/dkms.conf" || p.Hint == "" {
 			t.Errorf("Problem %q has File %q and Hint %q, want the dkms.conf and a hint", text, p.File, p.Hint)
 		}
-		lines = append(lines, strings.Join([]string{itoa(p.Line), text}, " "))
+		lines = append(lines, strings.Join([]string{strconv.Itoa(p.Line), text}, " "))
 	}
 	return lines
 }

@@ -3,8 +3,10 @@ package conf
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strconv"
@@ -20,7 +22,7 @@ const (
 	// evaluationLimit is how long one bash child may take; upstream has no limit, real files need milliseconds.
 	evaluationLimit = time.Minute
 	// dumpLimit is how much the variables of one evaluation may take up.
-	dumpLimit = 16 << 20
+	dumpLimit = 4 << 20
 )
 
 // source is one file of an evaluation.
@@ -114,7 +116,7 @@ func (l *Loader) mayMatch(pattern string) bool {
 	}
 	entries, err := l.Root.ReadDir(dir)
 	if err != nil {
-		return !os.IsNotExist(err)
+		return !errors.Is(err, fs.ErrNotExist)
 	}
 	prefix := base
 	if i := strings.IndexAny(base, special); i >= 0 {
@@ -173,15 +175,17 @@ func (l *Loader) bash(ctx context.Context, script string, args []string) ([]byte
 		return nil, err
 	}
 	defer r.Close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var dump []byte
 	var g errgroup.Group
 	g.Go(func() error {
 		var err error
 		dump, err = io.ReadAll(io.LimitReader(r, dumpLimit+1))
 		if err == nil && len(dump) > dumpLimit {
+			stop()
 			err = fmt.Errorf("the variables take up more than %d bytes", dumpLimit)
 		}
-		r.Close()
 		return err
 	})
 	runErr := l.Runner.Run(ctx, proc.Cmd{

@@ -118,7 +118,7 @@ func (l *Loader) configExcludes(list, abs string) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	for _, option := range strings.Fields(list) {
+	for option := range strings.FieldsSeq(list) {
 		name, unwanted := strings.CutPrefix(option, "!")
 		if enabled(config, name) == unwanted {
 			return true, nil

@@ -2,7 +2,6 @@ package conf_test
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -11,8 +10,6 @@ import (
 
 	"dkms-go/conf"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 func TestModule(t *testing.T) {
 	t.Parallel()

@@ -34,13 +34,13 @@ import (
 // name=value for each; the files. With "once" values are dumped as they are: that is how os-release is read.
 //
 // A file runs inside a function, as in upstream, so that it may say local or return. File descriptor 4 leads nowhere: a
-// root that is being put together may have no /dev/null yet, and no /dev/fd either, which rules out <(...).
+// root that is being put together may have no /dev/null yet. The child quotes what it prints (%q) for the parent to read it
+// back with eval: bash reads lists separated by NUL byte by byte.
 const evaluateScript = `
 shopt -s extglob
 exec 4>&1
 
 __dkms_first() {
-	shopt -u lastpipe
 	local __dkms_mode=$1 __dkms_file=$2 __dkms_name __dkms_index __dkms_text
 	local -a __dkms_list=("${@:3}") __dkms_words
 	set --
@@ -55,14 +55,14 @@ __dkms_first() {
 				printf -v __dkms_text '%s ' "${__dkms_words[@]}"
 				__dkms_text=${__dkms_text% }
 			fi
-			printf '%s\0' "$__dkms_name" "$__dkms_index" "$__dkms_text"
+			printf '%q ' "$__dkms_name" "$__dkms_index" "$__dkms_text"
 		done
 	done
 	for __dkms_name in "${!DKMS_DIRECTIVE@}"; do
 		if [[ ${!__dkms_name} =~ ^([A-Za-z_][A-Za-z0-9_]*)=([A-Za-z0-9_./+,:@%-]*)(=[A-Za-z0-9_./+,:@%=-]*)?$ ]]; then
 			for __dkms_text in "${__dkms_list[@]}"; do
 				if [[ $__dkms_text = "${BASH_REMATCH[1]}" ]]; then
-					printf '%s\0' "${BASH_REMATCH[1]}" 0 "\"${BASH_REMATCH[2]}\""
+					printf '%q ' "${BASH_REMATCH[1]}" 0 "\"${BASH_REMATCH[2]}\""
 				fi
 			done
 		fi
@@ -71,7 +71,6 @@ __dkms_first() {
 }
 
 __dkms_second() {
-	shopt -u lastpipe
 	eval "__dkms_one_word() { case $1 in esac; }" 2>&4 || return
 	unset __dkms_value
 	eval "__dkms_value=$1"
@@ -89,9 +88,8 @@ shift $(($1 + 1))
 __dkms_files=("$@")
 set --
 
-shopt -s lastpipe
 for __dkms_file in "${__dkms_files[@]}"; do
-	__dkms_first "$__dkms_mode" "$__dkms_file" "${__dkms_wanted[@]}" 3>&- | mapfile -d '' -t __dkms_dump
+	eval "__dkms_dump=($(__dkms_first "$__dkms_mode" "$__dkms_file" "${__dkms_wanted[@]}" 3>&-))"
 	for ((__dkms_n = 0; __dkms_n + 2 < ${#__dkms_dump[@]}; __dkms_n += 3)); do
 		__dkms_text=${__dkms_dump[__dkms_n + 2]}
 		__dkms_value=${__dkms_text#\"}

@@ -19,7 +19,14 @@ func (v variables) first(name string) string { return v[name][0] }
 func (v variables) at(name string, i int) string { return v[name][i] }
 
 // indexes returns what ${!name[@]} expands to.
-func (v variables) indexes(name string) []int { return slices.Sorted(maps.Keys(v[name])) }
+func (v variables) indexes(name string) []int {
+	indexes := make([]int, 0, len(v[name]))
+	for i := range v[name] {
+		indexes = append(indexes, i)
+	}
+	slices.Sort(indexes)
+	return indexes
+}
 
 func (v variables) set(name string, i int, value string) {
 	if v[name] == nil {

@@ -22,7 +22,7 @@ func (m *Module) where(name string, index int) (file string, line int) {
 func assignmentLine(data []byte, name string, index int) int {
 	found := 0
 	for n, line := range bytes.Split(data, []byte("\n")) {
-		for _, command := range bytes.Split(line, []byte(";")) {
+		for command := range bytes.SplitSeq(line, []byte(";")) {
 			if assigns(string(command), name, index) {
 				found = n + 1
 			}

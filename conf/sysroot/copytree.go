@@ -40,6 +40,11 @@ func (r *Root) CopyTreeFrom(ctx context.Context, from *Root, srcAbs, dstAbs stri
 	if err != nil {
 		return err
 	}
+	if info, err := os.Lstat(src); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return &fs.PathError{Op: "copy", Path: src, Err: syscall.ENOTDIR}
+	}
 	inside, _, err := r.walk(dstAbs, true)
 	if err != nil {
 		return err

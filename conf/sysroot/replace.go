@@ -90,7 +90,7 @@ func (r *Root) Symlink(target, abs string) error {
 // replace puts a new regular file with the mode perm and the content that fill
 // writes at host. Every error names host, because nobody knows the temporary
 // file.
-func (r *Root) replace(host string, perm fs.FileMode, fill func(f *os.File) error) error {
+func (r *Root) replace(host string, perm fs.FileMode, fill func(f *os.File) error) (err error) {
 	if err := replaceable(host); err != nil {
 		return err
 	}
@@ -102,27 +102,32 @@ func (r *Root) replace(host string, perm fs.FileMode, fill func(f *os.File) erro
 	if err != nil {
 		return err
 	}
+	published := false
+	defer func() { // also when fill panics
+		if !published {
+			err = errors.Join(err, r.discard(temp))
+		}
+	}()
 	if err := r.complete(f, perm, fill); err != nil {
-		return fmt.Errorf("replace %q: %w", host, errors.Join(err, r.discard(temp)))
+		return fmt.Errorf("replace %q: %w", host, err)
 	}
+	published = true
 	return r.publish(temp, host)
 }
 
 // complete fills the new file f, gives it its mode, syncs and closes it.
 func (r *Root) complete(f *os.File, perm fs.FileMode, fill func(f *os.File) error) error {
-	err := fill(f)
-	if err == nil {
-		err = r.chmod(f, perm)
+	defer f.Close() // again, and in vain, but for the failures before
+	if err := fill(f); err != nil {
+		return err
 	}
-	if err == nil {
-		err = r.sync(f)
+	if err := r.chmod(f, perm); err != nil {
+		return err
 	}
-	// The error of close counts: some network file systems report a full disk
-	// no earlier.
-	if closed := f.Close(); err == nil {
-		err = closed
+	if err := r.sync(f); err != nil {
+		return err
 	}
-	return err
+	return f.Close()
 }
 
 // publish gives the complete file temp its final name and syncs the directory.
