@@ -1,0 +1,66 @@
+# The two to begin with, on a fresh machine: make demo, make test
+
+# Where Go's own archive puts it, for a machine that has it nowhere else.
+export PATH := $(PATH):/usr/local/go/bin
+# Flags and jobs of this make are not for those that we start.
+unexport MAKEFLAGS MFLAGS
+
+GO       := go
+TOOL      = CGO_ENABLED=0 $(GO) tool -modfile=scripts/tools/go.mod
+FUZZTIME ?= 30s
+
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+DESTDIR    ?=
+FLAVOR     ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## the program, bin/dkms: static, and the same bytes every time
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/dkms ./cmd/dkms
+
+demo: ## a real module through add, build, sign, install, status (installs what is missing)
+	@scripts/deps demo
+	@$(MAKE) --no-print-directory build
+	@scripts/demo
+
+test: ## all tests (installs what is missing)
+	@scripts/deps test
+	env -u MAKELEVEL CGO_ENABLED=0 $(GO) test -timeout 12m ./...
+
+check: ## what needs only Go: format, vet, outdated constructs, the borders of the rooms
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	$(GO) vet ./...
+	$(GO) fix -diff ./...
+	$(GO) test -run 'Rooms' ./dkms
+
+race: ## all tests under the race detector, in random order
+	@scripts/deps race
+	env -u MAKELEVEL CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
+
+bench: build ## figures, as ratios to upstream's dkms
+	@scripts/bench
+
+fuzz: ## every fuzz test for FUZZTIME (30s)
+	@scripts/fuzz $(FUZZTIME)
+
+lint: ## golangci-lint, staticcheck, shellcheck, mandoc
+	@scripts/deps lint
+	@scripts/lint
+
+fmt: ## format the Go files
+	$(TOOL) golangci-lint fmt ./...
+
+e2e-packages: build ## Debian's module packages, built by upstream's dkms and by ours, compared
+	@scripts/deps e2e
+	@scripts/e2e-packages
+
+install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
+
+clean: ## remove what was built
+	rm -rf bin
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages install clean

@@ -1,0 +1,81 @@
+#compdef dkms
+# Completion of dkms(8) for zsh.
+
+local -a verbs options
+local dkmstree installtree sourcetree verb
+local -A opt_args
+local curcontext=$curcontext state line ret=1
+
+verbs=(
+  'add:register a module from its source'
+  'build:compile a module for a kernel'
+  'install:put a built module where modprobe looks'
+  'uninstall:take an installed module away again'
+  'unbuild:delete what was built for a kernel'
+  'remove:forget a module, or what it has for a kernel'
+  'status:tell what is registered, built and installed'
+  'autoinstall:install every module that wants it into a kernel'
+  'match:install what is installed for another kernel'
+  'generate_mok:make the key pair to sign with'
+)
+
+options=(
+  '*'{-k,--kernelver}'[kernel to work for]:kernel:->kernels'
+  '*'{-a,--arch}'[architecture of the kernel]:architecture:->arches'
+  '(-m --module)'{-m,--module}'[module and version]:module:->modules'
+  '-v[version of the module]:version:'
+  '-c[dkms.conf to read]:dkms.conf:_files'
+  '-j[number of jobs]:jobs:'
+  '(-q --quiet)'{-q,--quiet}'[say nothing]'
+  '--all[every kernel the module is built for]'
+  '--force[see the manual of the verb]'
+  '--force-version-override[install even over a newer version]'
+  '--config=[configuration of the kernel]:file:_files'
+  '--debug[tell what happens inside]'
+  '*--directive=[override one line of dkms.conf]:NAME=value:'
+  '--dkmstree=[where dkms keeps what it knows]:directory:_directories'
+  '--installtree=[where kernels live]:directory:_directories'
+  '--kernelsourcedir=[kernel headers to build against]:directory:_directories'
+  '--modprobe-on-install[load what was installed]'
+  '--no-depmod[leave the indexes of modules alone]'
+  '--root=[work on the system below a directory]:directory:_directories'
+  '--sourcetree=[where sources live]:directory:_directories'
+  '--templatekernel=[kernel that match takes as its model]:kernel:->kernels'
+  '--symlink-modules[install links instead of copies]'
+  '--verbose[show commands and their output]'
+  '(- *)'{-V,--version}'[print the version]'
+  '(- *)'{-h,--help}'[print a summary]'
+)
+
+_arguments -C -S $options '1:verb:->verbs' '*:module:->modules' && ret=0
+
+dkmstree=${(e)opt_args[--dkmstree]:-/var/lib/dkms}
+sourcetree=${(e)opt_args[--sourcetree]:-/usr/src}
+installtree=${(e)opt_args[--installtree]:-/lib/modules}
+verb=$line[1]
+
+case $state in
+  verbs)
+    _describe -t verbs verb verbs && ret=0
+    ;;
+  modules)
+    local -a pairs
+    if [[ $verb == add ]]; then
+      pairs=( $sourcetree/*-*/dkms.conf(N:h:t) )
+      pairs=( ${(M)${pairs/(#m)*/${MATCH%-*}/${MATCH##*-}}:#*/*} )
+    else
+      pairs=( $dkmstree/*/*/source(N@:h) )
+      pairs=( ${pairs#$dkmstree/} )
+    fi
+    compadd -a pairs && ret=0
+    [[ $verb == (add|build|install) ]] && _directories && ret=0
+    ;;
+  kernels)
+    compadd -- $installtree/*(N/:t) && ret=0
+    ;;
+  arches)
+    compadd -- $(uname -m) && ret=0
+    ;;
+esac
+
+return ret
