@@ -17,7 +17,7 @@ import (
 )
 
 // update rewrites the golden files from what bash says; never from what this package says.
-var update = flag.Bool("update", false, "ask bash for new golden files") //nolint:gochecknoglobals // a flag
+var update = flag.Bool("update", false, "ask bash for new golden files")
 
 // fixtures returns the names of the fixtures.
 func fixtures(t testing.TB) []string {

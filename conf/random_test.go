@@ -13,7 +13,7 @@ import (
 )
 
 // randomFiles is how many files TestRandomFiles makes up.
-var randomFiles = flag.Int("random-files", 100, "how many files to make up") //nolint:gochecknoglobals // a flag
+var randomFiles = flag.Int("random-files", 100, "how many files to make up")
 
 // TestRandomFiles makes up files of assignments with all kinds of quoting, and compares what is evaluated in process with
 // bash. The files are the same on every run; more of them are further ones.

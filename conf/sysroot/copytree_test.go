@@ -61,7 +61,7 @@ func age(t testing.TB, dir string) {
 	}))
 	for _, host := range hosts {
 		n++
-		stamp := unix.Timespec{Sec: 1_000_000_000 + n*86_400, Nsec: 123_456_789 + n}
+		stamp := unix.NsecToTimespec(1_000_000_000_123_456_789 + n*86_400_000_000_001)
 		must(t, unix.UtimesNanoAt(unix.AT_FDCWD, host, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW))
 	}
 }
@@ -70,7 +70,7 @@ func age(t testing.TB, dir string) {
 // root.
 func writable(t testing.TB, dir string) {
 	t.Cleanup(func() {
-		c := exec.CommandContext(context.Background(), "chmod", "-R", "u+rwX", dir) //nolint:usetesting // the test's own context has ended
+		c := exec.CommandContext(context.Background(), "chmod", "-R", "u+rwX", dir)
 		_ = c.Run()
 	})
 }
@@ -207,8 +207,12 @@ func TestCopyTreeFaults(t *testing.T) {
 	root := newRoot(t)
 	lay(t, root.Dir(), map[string]string{"src/file": "x", "src/dir/": "", "src/link": "-> file"})
 	for _, fault := range []sysroot.Step{
-		{Op: "copy", Path: "/file"}, {Op: "mkdir", Path: "/dir"}, {Op: "mkdir", Path: ""}, {Op: "symlink", Path: "/link"},
-		{Op: "utimes", Path: "/dir"}, {Op: "utimes", Path: ""},
+		{Op: "copy", Path: "/file"},
+		{Op: "mkdir", Path: "/dir"},
+		{Op: "mkdir", Path: ""},
+		{Op: "symlink", Path: "/link"},
+		{Op: "utimes", Path: "/dir"},
+		{Op: "utimes", Path: ""},
 	} {
 		must(t, root.RemoveAll("/dst"))
 		fault.Path = root.Path("/dst" + fault.Path)

@@ -27,19 +27,6 @@ func (r *Root) Mkdir(abs string, perm fs.FileMode) error {
 	return os.Chmod(host, perm)
 }
 
-// Link makes abs a symbolic link that holds target, word for word. Anything
-// that is there already is the error fs.ErrExist.
-func (r *Root) Link(target, abs string) error {
-	host, err := r.Resolve(abs)
-	if err != nil {
-		return err
-	}
-	if err := r.step("symlink", host); err != nil {
-		return err
-	}
-	return os.Symlink(target, host)
-}
-
 // Chtimes sets the time of the last change of the file, directory or link at
 // abs, and that of the last access to the same.
 func (r *Root) Chtimes(abs string, mtime time.Time) error {
@@ -50,7 +37,7 @@ func (r *Root) Chtimes(abs string, mtime time.Time) error {
 	if err := r.step("utimes", host); err != nil {
 		return err
 	}
-	t := unix.NsecToTimespec(mtime.UnixNano())
+	t := unix.Timespec{Sec: mtime.Unix(), Nsec: int64(mtime.Nanosecond())}
 	if err := unix.UtimesNanoAt(unix.AT_FDCWD, host, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return &fs.PathError{Op: "utimes", Path: host, Err: err}
 	}

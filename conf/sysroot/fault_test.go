@@ -27,26 +27,46 @@ func changes() []change {
 	write := func(r *sysroot.Root) error { return r.WriteFile("/dir/file", []byte("new"), 0o600) }
 	return []change{
 		{"WriteFile", write, "create file.tmp, write file.tmp, chmod file.tmp, sync file.tmp, rename file, sync dir"},
-		{"Copy", func(r *sysroot.Root) error { return r.Copy("/dir/other", "/dir/file", 0o600) },
-			"create file.tmp, copy file.tmp, chmod file.tmp, sync file.tmp, rename file, sync dir"},
-		{"Symlink", func(r *sysroot.Root) error { return r.Symlink("new", "/dir/file") },
-			"symlink file.tmp, rename file, sync dir"},
-		{"Rename", func(r *sysroot.Root) error { return r.Rename("/dir/other", "/dir/file") },
-			"rename file, sync dir"},
-		{"Rename between directories", func(r *sysroot.Root) error { return r.Rename("/dir/file", "/to/file") },
-			"rename file, sync to, sync dir"},
-		{"Rename of a directory", func(r *sysroot.Root) error { return r.Rename("/dir", "/new") },
-			"rename new, sync root"},
-		{"Remove", func(r *sysroot.Root) error { return r.Remove("/dir/file") },
-			"remove file, sync dir"},
-		{"RemoveAll", func(r *sysroot.Root) error { return r.RemoveAll("/dir") },
-			"remove dir, sync root"},
-		{"RemoveEmpty", func(r *sysroot.Root) error { return r.RemoveEmpty("/to", "/") },
-			"rmdir to, sync root"},
-		{"MkdirAll", func(r *sysroot.Root) error { return r.MkdirAll("/to/a", 0o755) },
-			"mkdir a, sync to"},
-		{"SyncTree", func(r *sysroot.Root) error { return r.SyncTree("/dir") },
-			"sync dir, sync file, sync other"},
+		{
+			"Copy", func(r *sysroot.Root) error { return r.Copy("/dir/other", "/dir/file", 0o600) },
+			"create file.tmp, copy file.tmp, chmod file.tmp, sync file.tmp, rename file, sync dir",
+		},
+		{
+			"Symlink", func(r *sysroot.Root) error { return r.Symlink("new", "/dir/file") },
+			"symlink file.tmp, rename file, sync dir",
+		},
+		{
+			"Rename", func(r *sysroot.Root) error { return r.Rename("/dir/other", "/dir/file") },
+			"rename file, sync dir",
+		},
+		{
+			"Rename between directories", func(r *sysroot.Root) error { return r.Rename("/dir/file", "/to/file") },
+			"rename file, sync to, sync dir",
+		},
+		{
+			"Rename of a directory", func(r *sysroot.Root) error { return r.Rename("/dir", "/new") },
+			"rename new, sync root",
+		},
+		{
+			"Remove", func(r *sysroot.Root) error { return r.Remove("/dir/file") },
+			"remove file, sync dir",
+		},
+		{
+			"RemoveAll", func(r *sysroot.Root) error { return r.RemoveAll("/dir") },
+			"remove dir, sync root",
+		},
+		{
+			"RemoveEmpty", func(r *sysroot.Root) error { return r.RemoveEmpty("/to", "/") },
+			"rmdir to, sync root",
+		},
+		{
+			"MkdirAll", func(r *sysroot.Root) error { return r.MkdirAll("/to/a", 0o755) },
+			"mkdir a, sync to",
+		},
+		{
+			"SyncTree", func(r *sysroot.Root) error { return r.SyncTree("/dir") },
+			"sync dir, sync file, sync other",
+		},
 	}
 }
 
@@ -86,7 +106,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-var errFault = errors.New("injected fault") //nolint:gochecknoglobals // a sentinel
+var errFault = errors.New("injected fault")
 
 // When any one step fails, the error is reported, the tree is as before or as
 // after, and no temporary file remains.
@@ -202,7 +222,7 @@ func TestRenameAcrossFileSystems(t *testing.T) {
 // The real thing: most machines have a second file system in memory.
 func TestRenameToAnotherFileSystem(t *testing.T) {
 	t.Parallel()
-	memory, err := os.MkdirTemp("/dev/shm", "sysroot")
+	memory, err := os.MkdirTemp("/dev/shm", "sysroot") //nolint:usetesting // not where temporary files are
 	if err != nil {
 		t.Skipf("no second file system: %v", err)
 	}

@@ -84,10 +84,10 @@ func TestReplaceRefuses(t *testing.T) {
 	lay(t, root.Dir(), map[string]string{"dir/": "", "full/file": "", "file": "x", "loop": "-> loop"})
 	must(t, syscall.Mkfifo(root.Path("/fifo"), 0o600))
 	// The path of a socket may not be longer than 107 bytes (unix(7)).
-	short, err := os.MkdirTemp("", "s")
+	short, err := os.MkdirTemp("", "s") //nolint:usetesting // its path would be too long
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(short) })
-	listener, err := net.Listen("unix", filepath.Join(short, "socket")) //nolint:noctx // no name is looked up
+	listener, err := net.Listen("unix", filepath.Join(short, "socket"))
 	must(t, err)
 	t.Cleanup(func() { listener.Close() })
 	must(t, os.Rename(filepath.Join(short, "socket"), root.Path("/socket")))
@@ -120,7 +120,7 @@ func TestReplaceRefuses(t *testing.T) {
 	}
 }
 
-var errFill = errors.New("fill failed") //nolint:gochecknoglobals // a sentinel
+var errFill = errors.New("fill failed")
 
 func TestReplaceFillFails(t *testing.T) {
 	t.Parallel()

@@ -6,12 +6,15 @@ import (
 	"path"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Root is a directory tree treated as "/". It is immutable and safe for
 // concurrent use. Open makes one.
 type Root struct {
 	dir    string
+	top    *os.File // dir itself, for openat2
 	before func(Step) error
 }
 
@@ -29,7 +32,11 @@ func Open(dir string) (*Root, error) {
 	if !info.IsDir() {
 		return nil, &fs.PathError{Op: "open root", Path: abs, Err: syscall.ENOTDIR}
 	}
-	return &Root{dir: abs}, nil
+	fd, err := unix.Open(abs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open root", Path: abs, Err: err}
+	}
+	return &Root{dir: abs, top: os.NewFile(uintptr(fd), abs)}, nil
 }
 
 // Dir returns the host path of the root.
@@ -53,7 +60,7 @@ type Step struct{ Op, Path string }
 // plays a full disk, and one that fails from then on plays a crash, because
 // tidying up is a step too. CopyTree calls f from several goroutines.
 func (r *Root) Before(f func(Step) error) *Root {
-	return &Root{dir: r.dir, before: f}
+	return &Root{dir: r.dir, top: r.top, before: f}
 }
 
 // step asks whether the change op may be made on host.

@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// newName calls make with fresh names for a temporary neighbour of host,
+// newName calls create with fresh names for a temporary neighbour of host,
 // ".<name>.XXXXXX", until one is not taken, and returns it. It lies in the same
 // directory because rename(2) is atomic only within one file system, and begins
 // with a dot so that no glob of a *.conf or *.ko directory finds it.
-func (r *Root) newName(host, op string, make func(name string) error) (string, error) {
+func (r *Root) newName(host, op string, create func(name string) error) (string, error) {
 	dir, base := filepath.Split(host)
 	const longest = 255 - len(".") - len(".XXXXXX") // NAME_MAX
 	if len(base) > longest {
 		base = base[:longest]
 	}
-	return r.fresh(dir, "."+base+".*", op, make)
+	return r.fresh(dir, "."+base+".*", op, create)
 }
 
-// fresh calls make with names that are pattern with its last "*" replaced by
-// six random characters, until make does not find the name taken.
-func (r *Root) fresh(dir, pattern, op string, make func(name string) error) (string, error) {
+// fresh calls create with names that are pattern with its last "*" replaced by
+// six random characters, until create does not find the name taken.
+func (r *Root) fresh(dir, pattern, op string, create func(name string) error) (string, error) {
 	prefix, suffix := pattern, ""
 	if i := strings.LastIndexByte(pattern, '*'); i >= 0 {
 		prefix, suffix = pattern[:i], pattern[i+1:]
@@ -35,7 +35,7 @@ func (r *Root) fresh(dir, pattern, op string, make func(name string) error) (str
 		if err = r.step(op, name); err != nil {
 			return "", err
 		}
-		if err = make(name); err == nil {
+		if err = create(name); err == nil {
 			return name, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
