@@ -53,7 +53,7 @@ func (l *makeLog) since(offset int64) (string, error) {
 	if err != nil {
 		return "", nil // the command has removed its own log
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return "", err

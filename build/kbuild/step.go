@@ -50,7 +50,7 @@ func (t *Tree) shell(ctx context.Context, command string) (status int, output st
 	if err != nil {
 		return 0, "", err
 	}
-	defer out.Close() //nolint:errcheck // the command writes through a descriptor of its own
+	defer out.Close()
 	before, err := out.Stat()
 	if err != nil {
 		return 0, "", err

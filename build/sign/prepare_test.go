@@ -16,7 +16,7 @@ import (
 )
 
 // messagesEqual compares reports; of errors only whether there is one counts.
-var messagesEqual = cmp.Options{ //nolint:gochecknoglobals // a constant in all but name
+var messagesEqual = cmp.Options{
 	cmp.Comparer(func(a, b error) bool { return (a == nil) == (b == nil) }),
 	cmpopts.EquateEmpty(),
 }

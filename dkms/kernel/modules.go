@@ -109,6 +109,6 @@ func readDirUnsorted(dir string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	return f.ReadDir(-1)
 }

@@ -93,7 +93,7 @@ func (k *Kernel) builtByClang() bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	image, err := elf.NewFile(f)
 	if err != nil {
 		return false

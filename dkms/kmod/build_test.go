@@ -153,8 +153,10 @@ func (b kernelBuild) signFile(t testing.TB) string {
 func signingKey(t testing.TB, dir, subject string, newkey ...string) (key, cert string) {
 	t.Helper()
 	key, cert = filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem")
-	argv := []string{"openssl", "req", "-new", "-x509", "-nodes", "-sha256", "-days", "3650", "-utf8",
-		"-subj", subject, "-keyout", key, "-out", cert}
+	argv := []string{
+		"openssl", "req", "-new", "-x509", "-nodes", "-sha256", "-days", "3650", "-utf8",
+		"-subj", subject, "-keyout", key, "-out", cert,
+	}
 	tool(t, "openssl", append(argv, newkey...)...)
 	return key, cert
 }

@@ -164,11 +164,15 @@ func (f elfFile) bytes(t testing.TB) []byte {
 	shoff, shnum := headerSize+body.Len(), uint16(len(sections)+1)
 	var w bytes.Buffer
 	if f.is64() {
-		f.put(t, &w, elf.Header64{Ident: ident, Type: uint16(f.typ), Machine: uint16(f.machine), Version: 1, Shoff: uint64(shoff),
-			Ehsize: 64, Shentsize: 64, Shnum: shnum, Shstrndx: shnum - 1})
+		f.put(t, &w, elf.Header64{
+			Ident: ident, Type: uint16(f.typ), Machine: uint16(f.machine), Version: 1, Shoff: uint64(shoff),
+			Ehsize: 64, Shentsize: 64, Shnum: shnum, Shstrndx: shnum - 1,
+		})
 	} else {
-		f.put(t, &w, elf.Header32{Ident: ident, Type: uint16(f.typ), Machine: uint16(f.machine), Version: 1, Shoff: uint32(shoff),
-			Ehsize: 52, Shentsize: 40, Shnum: shnum, Shstrndx: shnum - 1})
+		f.put(t, &w, elf.Header32{
+			Ident: ident, Type: uint16(f.typ), Machine: uint16(f.machine), Version: 1, Shoff: uint32(shoff),
+			Ehsize: 52, Shentsize: 40, Shnum: shnum, Shstrndx: shnum - 1,
+		})
 	}
 	w.Write(body.Bytes())
 	w.Write(table.Bytes())

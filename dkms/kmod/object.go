@@ -66,7 +66,7 @@ func Open(path string) (*Object, error) {
 func openObject(f *os.File, size int64) (*Object, error) {
 	start := make([]byte, magicSize)
 	n, err := f.ReadAt(start, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if Detect(start[:n]) == None {
@@ -112,7 +112,7 @@ func ReadFile(path string) ([]byte, error) {
 // openRegular opens without blocking, so that a FIFO or a device with a module's
 // name is refused and not waited for.
 func openRegular(path string) (*os.File, os.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:forbidigo // read only, and not to hang on a pipe
 	if err != nil {
 		return nil, nil, err
 	}

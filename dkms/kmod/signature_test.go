@@ -97,8 +97,10 @@ func TestUnsigned(t *testing.T) {
 
 // trailer is a struct module_signature and the magic.
 func trailer(algo, hash, idType, signerLen, keyIDLen byte, sigLen uint32) string {
-	return string([]byte{algo, hash, idType, signerLen, keyIDLen, 0, 0, 0,
-		byte(sigLen >> 24), byte(sigLen >> 16), byte(sigLen >> 8), byte(sigLen)}) + kmod.SignatureMagic
+	return string([]byte{
+		algo, hash, idType, signerLen, keyIDLen, 0, 0, 0,
+		byte(sigLen >> 24), byte(sigLen >> 16), byte(sigLen >> 8), byte(sigLen),
+	}) + kmod.SignatureMagic
 }
 
 func TestDamagedSignature(t *testing.T) {

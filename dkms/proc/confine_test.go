@@ -256,12 +256,12 @@ func TestConfineWritable(t *testing.T) {
 func TestConfineNetwork(t *testing.T) {
 	t.Parallel()
 	needNamespaces(t)
-	tcp, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // no name is looked up
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0") //nolint:noctx // no name is looked up
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,11 @@ func TestConfineNetwork(t *testing.T) {
 func TestHelperLeavesOthersAlone(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		nil, {}, {""}, {"dkms"}, {"dkms", "status", "-m", "x"},
+		nil,
+		{},
+		{""},
+		{"dkms"},
+		{"dkms", "status", "-m", "x"},
 		{"dkms", "--confine-as={}", "x"},
 		{"dkms: confined program, about to start"},
 		{"dkms: confined program, about to start", "status", "x"},

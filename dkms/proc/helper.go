@@ -64,5 +64,5 @@ func (o order) become(args []string) (step string, err error) {
 	}
 	_ = o.Confine.landlock() // first, because nobody may not open all of Writable
 	o.Confine.dropUser()
-	return "execve", syscall.Exec(o.Program, args, os.Environ())
+	return "execve", syscall.Exec(o.Program, args, os.Environ()) //nolint:forbidigo // what the parent has set for this child
 }

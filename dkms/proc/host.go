@@ -90,7 +90,7 @@ func (h Host) Run(ctx context.Context, c Cmd) error {
 }
 
 // errTimeout is why supervise stopped a program that ran for too long.
-var errTimeout = errors.New("timeout") //nolint:gochecknoglobals // a sentinel
+var errTimeout = errors.New("timeout")
 
 // supervise waits until the leader has ended, and makes it end when ctx or the
 // timeout does. It returns why the program was stopped, or nil.

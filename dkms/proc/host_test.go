@@ -254,7 +254,7 @@ func TestErrorsAre(t *testing.T) {
 // failingWriter takes n bytes and no more.
 type failingWriter struct{ n int }
 
-var errFull = errors.New("full") //nolint:gochecknoglobals // a sentinel
+var errFull = errors.New("full")
 
 func (w *failingWriter) Write(p []byte) (int, error) {
 	if w.n -= len(p); w.n < 0 {

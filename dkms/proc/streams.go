@@ -78,7 +78,7 @@ func (s *streams) input(r io.Reader) (*os.File, error) {
 func (s *streams) output(w io.Writer, confine *Confine) (*os.File, error) {
 	switch w := w.(type) {
 	case nil:
-		return s.own(os.OpenFile(os.DevNull, os.O_WRONLY, 0))
+		return s.own(os.OpenFile(os.DevNull, os.O_WRONLY, 0)) //nolint:forbidigo // no file
 	case *os.File:
 		return w, nil
 	}
@@ -173,7 +173,7 @@ func (p *pipe) rest(buf []byte) error {
 		case errors.Is(failed, unix.EINTR):
 			continue
 		case failed != nil || n == 0: // nothing there, or closed
-			return nil
+			return nil //nolint:nilerr // err is the conversation's, and nil
 		}
 		if _, err := p.to.Write(buf[:n]); err != nil {
 			return err
