@@ -33,7 +33,7 @@ func (p *planner) autoinstall(ctx context.Context, r Request) error {
 			queue = append(queue, &wish{i: i})
 			continue
 		}
-		if err == nil && !c.Autoinstall {
+		if err == nil && !c.Autoinstall || p.stranded(i) {
 			continue
 		}
 		w := &wish{i: i}
@@ -178,7 +178,7 @@ func (p *planner) vacate(ctx context.Context, r Request) error {
 			continue
 		}
 		if r.Wanted {
-			if c, err := p.registered(ctx, i); err != nil || !c.Autoinstall {
+			if c, err := p.registered(ctx, i); err != nil || !c.Autoinstall || p.Tree.BinariesOnly(m) {
 				continue
 			}
 		}
@@ -202,7 +202,7 @@ func (p *planner) rebuild(ctx context.Context, i dkms.Instance, cause int) {
 	}
 	for _, m := range ms {
 		d := dkms.Instance{Module: m, Kernel: i.Kernel, Arch: i.Arch}
-		if m.Name == i.Name || !p.Tree.Added(m) || !p.Tree.Built(d) || p.built[d] {
+		if m.Name == i.Name || !p.Tree.Added(m) || p.Tree.BinariesOnly(m) || !p.Tree.Built(d) || p.built[d] {
 			continue
 		}
 		c, err := p.registered(ctx, d)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"time"
 
 	"dkms-go/conf"
@@ -26,6 +27,9 @@ type Options struct {
 	SafeUpgrade  bool   // --rpm_safe_upgrade
 	NoIndex      bool   // --no-depmod
 	Symlink      bool   // install links instead of copies
+	Modprobe     bool   // load modules for present hardware after an installation
+
+	NoWeakModules bool // leave the links of other kernels alone
 }
 
 // Builder plans and runs requests on one machine or image. All fields but Options are required.
@@ -49,7 +53,7 @@ type Builder struct {
 // Host is what a builder knows of the machine that it runs on, as opposed to the root that it works on.
 type Host struct {
 	UID  int
-	Proc *sysroot.Root // where /proc lies; normally the machine's "/"
+	Root *sysroot.Root // its own "/", for /proc and /sys
 }
 
 // kernel returns the kernel of a target as it is found on disk.
@@ -85,11 +89,19 @@ func (b *Builder) Evaluate(ctx context.Context, i dkms.Instance) (*conf.Module, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := b.problems(c, "", false); err != nil {
-		return nil, nil, err
+	if !usable(c) {
+		return nil, nil, &InvalidConfError{Problems: c.Check(false)}
 	}
 	records, err := c.Buildable(ctx, target(k))
 	return c, records, err
+}
+
+// InvalidConfError says that a dkms.conf breaks the rules.
+type InvalidConfError struct{ Problems []conf.Problem }
+
+func (e *InvalidConfError) Error() string {
+	p := e.Problems[0]
+	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, strings.Join(p.Lines, " "))
 }
 
 // load evaluates the dkms.conf at file for an instance.

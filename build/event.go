@@ -27,6 +27,15 @@ type (
 		Err     error
 	}
 
+	// ArchiveBegun opens the loading of an archive.
+	ArchiveBegun struct{ Module dkms.Module }
+	// BuildPacked tells that a build result goes into an archive.
+	BuildPacked struct{ Target Target }
+	// SourcePacked tells that the sources go into an archive; without Dir, that only the dkms.conf does.
+	SourcePacked struct{ Dir string }
+	// ArchiveNamed tells where an archive is going to be.
+	ArchiveNamed struct{ File string }
+
 	// TaskBegun tells that a command starts which may take long.
 	TaskBegun struct {
 		Description string // such as "Building module(s)"
@@ -72,6 +81,8 @@ type (
 		Name        string
 		VersionOnly bool
 	}
+	// WeakModules tells that links in other kernels are brought up to date.
+	WeakModules struct{ Add bool }
 	// IndexSkipped tells that a kernel without modules.dep gets no indexes.
 	IndexSkipped struct{ Path string }
 )

@@ -41,6 +41,7 @@ func (r *run) install(ctx context.Context, s Step) error {
 		return err
 	}
 	r.dirty[i.Kernel] = append(r.dirty[i.Kernel], i)
+	r.weakModules(ctx, i, c, ps, true)
 	_ = r.script(ctx, i, "post_install", c.PostInstall) // its status has never counted
 	return ctx.Err()
 }
@@ -97,7 +98,10 @@ func (r *run) uninstall(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	wasActive, err := r.Tree.Uninstall(i, ps, r.owned(ctx), r.Emit)
+	wasActive, err := r.Tree.Uninstall(i, ps, dkms.UninstallOptions{
+		Owned:  r.owned(ctx),
+		Before: func() { r.weakModules(ctx, i, c, ps, false) },
+	}, r.Emit)
 	r.changed(i)
 	if err != nil {
 		return err
@@ -145,6 +149,9 @@ func (r *run) index(ctx context.Context, s Step, loud bool) error {
 	if err != nil {
 		err = r.rollBack(ctx, s, err)
 	} else if s.Skip == Needed {
+		if len(r.dirty[release]) > 0 {
+			r.modprobe(ctx, release)
+		}
 		delete(r.dirty, release)
 	}
 	errs := []error{err}
@@ -193,7 +200,7 @@ func (r *run) rollBack(ctx context.Context, s Step, cause error) error {
 			errs = append(errs, err)
 			continue
 		}
-		wasActive, err := r.Tree.Uninstall(i, ps, r.owned(ctx), r.Emit)
+		wasActive, err := r.Tree.Uninstall(i, ps, dkms.UninstallOptions{Owned: r.owned(ctx)}, r.Emit)
 		errs = append(errs, err, r.Tree.Cleanup(i, wasActive, r.Emit))
 	}
 	failure := &dkms.Error{Kind: dkms.IndexFailed, Instance: s.Instance, Err: errors.Join(errs...)}

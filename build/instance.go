@@ -41,7 +41,12 @@ func (r *run) build(ctx context.Context, s Step) error {
 	}
 	tree, err := kbuild.Build(ctx, r.job(i, c, k, records))
 	if err != nil {
-		return buildError(i, err)
+		err = buildError(i, err)
+		var e *dkms.Error
+		if errors.As(err, &e) && e.Kind != dkms.ScriptFailed && ctx.Err() == nil {
+			r.apport(ctx, i)
+		}
+		return err
 	}
 	if err := r.collect(ctx, i, c, k, p, tree); err != nil {
 		return err

@@ -18,6 +18,7 @@ type Action int
 // Finish occur in plans only, and Autoinstall, Match and Vacate in requests only.
 const (
 	Import      Action = iota // copy a source tree to where sources belong
+	Load                      // take over what an archive holds, and register it
 	Add                       // register a module
 	Build                     // make the kernel objects of an instance
 	Install                   // put them into the kernel's module directory
@@ -36,7 +37,7 @@ const (
 // String returns the word for the action: the verb of the command line where there is one.
 func (a Action) String() string {
 	return [...]string{
-		"import", "add", "build", "install", "uninstall", "unbuild", "remove", "prepare", "depmod", "prune", "post_transaction",
+		"import", "load", "add", "build", "install", "uninstall", "unbuild", "remove", "prepare", "depmod", "prune", "post_transaction",
 		"autoinstall", "match", "vacate",
 	}[a]
 }
@@ -56,6 +57,7 @@ type Request struct {
 	Goal     Action
 	Module   dkms.Module // not for Autoinstall and Vacate; for Match the name, or nothing for all
 	Source   *Source     // import this first; Module is then what its dkms.conf says
+	Archive  *Archive    // or load this, of which the same is true
 	Targets  []Target    // one for Autoinstall, Match and Vacate
 	Template Target      // of Match: the kernel to be matched
 	Wanted   bool        // of Vacate: only modules that autoinstall would bring back
@@ -89,6 +91,7 @@ type Step struct {
 	Action   Action
 	Instance dkms.Instance // without kernel for Import and Remove; without module for Prepare, Index and Prune
 	Source   *Source       // of Import
+	Archive  *Archive      // of Load
 	Part     int           // which part of the plan it belongs to; -1 for all
 	Implied  bool          // serves another step and was not asked for by name
 	Skip     Reason        // why there is nothing to do
@@ -157,6 +160,11 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
+// Adds reports whether the plan registers a module.
+func (p *Plan) Adds() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action == Add || s.Action == Load })
+}
+
 // Plan says what has to be done for a request, from what is on disk now. It changes nothing.
 //
 // Its errors are those that make the whole request senseless, such as a source without dkms.conf. What may go wrong for one
@@ -170,6 +178,11 @@ func (b *Builder) Plan(ctx context.Context, r Request) (*Plan, error) {
 		}
 		r.Module = m
 		p.step(Step{Action: Import, Instance: dkms.Instance{Module: m}, Source: r.Source, Part: -1, Implied: true, Replace: r.Force})
+	}
+	if r.Archive != nil {
+		if err := p.unpacked(ctx, &r); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.check(); err != nil {
 		return nil, err
@@ -252,7 +265,9 @@ func (p *planner) goal(ctx context.Context, r Request) error {
 	case Vacate:
 		return p.vacate(ctx, r)
 	case Add:
-		p.step(Step{Action: Add, Instance: r.instance(0), Part: -1})
+		if r.Archive == nil { // loading it has done that
+			p.step(Step{Action: Add, Instance: r.instance(0), Part: -1})
+		}
 		return nil
 	case Build, Install:
 		if r.Source != nil {
@@ -293,7 +308,7 @@ func (p *planner) add(i dkms.Instance) {
 
 // build plans what makes i built.
 func (p *planner) build(i dkms.Instance, part int, force, implied bool) {
-	have := p.Tree.Built(i)
+	have := p.Tree.Built(i) || p.loads(i)
 	if have && (implied || !force) || p.built[i] {
 		if !implied {
 			p.step(Step{Action: Build, Instance: i, Part: part, Skip: AlreadyBuilt})

@@ -89,10 +89,10 @@ func (m *machine) built(t *testing.T, name, version, kernel string) {
 	m.write(t, "var/lib/dkms/"+name+"/"+version+"/"+kernel+"/x86_64/module/"+name+".ko", name)
 }
 
-func (m *machine) installed(t *testing.T, name, version, kernel string) {
+func (m *machine) installed(t *testing.T, name, kernel string) {
 	t.Helper()
-	m.built(t, name, version, kernel)
-	m.link(t, version+"/"+kernel+"/x86_64", "var/lib/dkms/"+name+"/kernel-"+kernel+"-x86_64")
+	m.built(t, name, "1", kernel)
+	m.link(t, "1/"+kernel+"/x86_64", "var/lib/dkms/"+name+"/kernel-"+kernel+"-x86_64")
 }
 
 // tree lists every file below dir with its content, to see that nothing changed.
@@ -135,7 +135,8 @@ func TestPlan(t *testing.T) {
 	}{
 		{
 			"install from nothing", nil,
-			build.Request{Goal: build.Install, Module: mod, Targets: targets("K")}, `
+			build.Request{Goal: build.Install, Module: mod, Targets: targets("K")},
+			`
 add m/1 for kernel K (x86_64)
 build m/1 for kernel K (x86_64)
 install m/1 for kernel K (x86_64)
@@ -145,7 +146,8 @@ depmod for kernel K
 		{
 			"two kernels, one of them built",
 			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.built(t, "m", "1", "K1") },
-			build.Request{Goal: build.Install, Module: mod, Targets: targets("K1", "K2")}, `
+			build.Request{Goal: build.Install, Module: mod, Targets: targets("K1", "K2")},
+			`
 install m/1 for kernel K1 (x86_64)
 depmod for kernel K1
 build m/1 for kernel K2 (x86_64)
@@ -156,15 +158,17 @@ depmod for kernel K2
 		{
 			"built, and the same kernel twice",
 			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.built(t, "m", "1", "K") },
-			build.Request{Goal: build.Build, Module: mod, Targets: targets("K", "K")}, `
+			build.Request{Goal: build.Build, Module: mod, Targets: targets("K", "K")},
+			`
 build m/1 for kernel K (x86_64): already built
 build m/1 for kernel K (x86_64): already built
 `,
 		},
 		{
 			"install again by force writes the indexes once",
-			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.installed(t, "m", "1", "K") },
-			build.Request{Goal: build.Install, Module: mod, Targets: targets("K"), Force: true}, `
+			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.installed(t, "m", "K") },
+			build.Request{Goal: build.Install, Module: mod, Targets: targets("K"), Force: true},
+			`
 uninstall m/1 for kernel K (x86_64)
 depmod for kernel K: done by a later step
 install m/1 for kernel K (x86_64)
@@ -173,8 +177,9 @@ depmod for kernel K
 		},
 		{
 			"remove",
-			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.installed(t, "m", "1", "K1") },
-			build.Request{Goal: build.Remove, Module: mod, Targets: targets("K1", "K2")}, `
+			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.installed(t, "m", "K1") },
+			build.Request{Goal: build.Remove, Module: mod, Targets: targets("K1", "K2")},
+			`
 uninstall m/1 for kernel K1 (x86_64)
 depmod for kernel K1
 unbuild m/1 for kernel K1 (x86_64)
@@ -192,9 +197,10 @@ remove m/1
 				m.add(t, "c", "1", "AUTOINSTALL=no\n")
 				m.add(t, "d", "1", "AUTOINSTALL=yes\nBUILD_DEPENDS=e\n")
 				m.add(t, "e", "1", "")
-				m.installed(t, "e", "1", "K")
+				m.installed(t, "e", "K")
 			},
-			build.Request{Goal: build.Autoinstall, Targets: targets("K")}, `
+			build.Request{Goal: build.Autoinstall, Targets: targets("K")},
+			`
 prepare for kernel K
 build b/10 for kernel K (x86_64)
 install b/10 for kernel K (x86_64)
@@ -213,18 +219,20 @@ depmod for kernel K
 				m.add(t, "a", "1", "AUTOINSTALL=yes\nBUILD_DEPENDS=b\n")
 				m.add(t, "b", "1", "AUTOINSTALL=yes\nBUILD_DEPENDS=a\n")
 			},
-			build.Request{Goal: build.Autoinstall, Targets: targets("K")}, "\n",
+			build.Request{Goal: build.Autoinstall, Targets: targets("K")},
+			"\n",
 		},
 		{
 			"a kernel goes away",
 			func(t *testing.T, m *machine) {
 				m.add(t, "a", "1", "")
 				m.add(t, "b", "1", "")
-				m.installed(t, "a", "1", "K")
+				m.installed(t, "a", "K")
 				m.built(t, "b", "1", "K")
 				m.built(t, "b", "1", "L")
 			},
-			build.Request{Goal: build.Vacate, Targets: targets("K")}, `
+			build.Request{Goal: build.Vacate, Targets: targets("K")},
+			`
 uninstall a/1 for kernel K (x86_64)
 unbuild a/1 for kernel K (x86_64)
 uninstall b/1 for kernel K (x86_64): not installed
@@ -238,10 +246,11 @@ prune for kernel K
 			func(t *testing.T, m *machine) {
 				m.add(t, "m", "1", "")
 				m.add(t, "above", "1", "BUILD_DEPENDS=m\nBUILD_DEPENDS_REBUILD=yes\n")
-				m.installed(t, "above", "1", "K")
+				m.installed(t, "above", "K")
 				m.write(t, "var/lib/dkms/above/1/K/x86_64/.dep_m", "0\n")
 			},
-			build.Request{Goal: build.Install, Module: mod, Targets: targets("K")}, `
+			build.Request{Goal: build.Install, Module: mod, Targets: targets("K")},
+			`
 build m/1 for kernel K (x86_64)
 install m/1 for kernel K (x86_64)
 depmod for kernel K: done by a later step

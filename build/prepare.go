@@ -65,7 +65,7 @@ func (b *Builder) signRequest(ctx context.Context, k *kernel.Kernel) (sign.Reque
 		return sign.Request{}, err
 	}
 	o := b.Tree.Options()
-	jail := sign.Jail{Env: b.Env, Proc: b.Host.Proc.Path("/proc"), Top: b.Host.Proc.Dir(), UID: b.Host.UID}
+	jail := sign.Jail{Env: b.Env, Proc: b.Host.Root.Path("/proc"), Top: b.Host.Root.Dir(), UID: b.Host.UID}
 	return sign.Request{
 		Root: b.Root, Runner: b.run(b.Root.Dir()), Distribution: string(o.Distribution), Env: b.Env,
 		Release: k.Release, InstallTree: o.InstallTree, Headers: k.Headers, Config: k.Config, ConfigValue: k.ConfigValue,

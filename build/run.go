@@ -132,6 +132,8 @@ func (r *run) do(ctx context.Context, s Step) error {
 	switch s.Action {
 	case Import:
 		return r.Tree.Import(ctx, s.Source.Root, s.Source.Dir, s.Instance.Module, s.Replace, r.Emit)
+	case Load:
+		return r.unpack(ctx, s)
 	case Add:
 		return r.add(ctx, s)
 	case Build:
@@ -206,8 +208,8 @@ func (r *run) conf(ctx context.Context, i dkms.Instance, file string, strict boo
 	}
 	r.quiet = quiet(c)
 	key := i.String() + "\x00" + file
-	if real, err := r.Root.Follow(file); err == nil {
-		key = i.String() + "\x00" + real
+	if resolved, err := r.Root.Follow(file); err == nil {
+		key = i.String() + "\x00" + resolved
 	}
 	if !r.read[key] {
 		for _, d := range r.Conf.DirectiveEnv() {

@@ -16,48 +16,57 @@ func (t *Tree) Import(ctx context.Context, from *sysroot.Root, src string, m Mod
 	if err := m.Check(); err != nil {
 		return err
 	}
-	dst := t.SourceDir(m)
 	if t.inPlace(from, src, m) {
 		return nil
 	}
-	_, err := t.root.Lstat(dst)
+	tmp, err := t.stageImport(ctx, from, src, m, fresh, emit)
+	if err != nil {
+		return err
+	}
+	defer t.root.RemoveAll(tmp) //nolint:errcheck // best effort: after success it is gone already
+	if err := t.root.SyncTree(tmp); err != nil {
+		return fmt.Errorf("copy %s: %w", src, err)
+	}
+	if err := t.swap(tmp, t.SourceDir(m)); err != nil {
+		return fmt.Errorf("put %s in place: %w", t.SourceDir(m), err)
+	}
+	return nil
+}
+
+// stageImport copies a source tree beside S/M-V, over a copy of what is there unless fresh, and returns where it is.
+func (t *Tree) stageImport(ctx context.Context, from *sysroot.Root, src string, m Module, fresh bool, emit Emit) (tmp string, err error) {
+	dst := t.SourceDir(m)
+	_, err = t.root.Lstat(dst)
 	exists := err == nil
 	if fresh && exists {
 		emit(SourceReplaced{m})
 	}
 	if err := t.root.MkdirAll(t.opt.SourceTree, 0o755); err != nil {
-		return fmt.Errorf("create the source tree: %w", err)
+		return "", fmt.Errorf("create the source tree: %w", err)
 	}
-	tmp, err := t.root.MkdirTemp(t.opt.SourceTree, "."+path.Base(dst)+".*")
-	if err != nil {
-		return fmt.Errorf("copy %s: %w", src, err)
+	if tmp, err = t.root.MkdirTemp(t.opt.SourceTree, "."+path.Base(dst)+".*"); err != nil {
+		return "", fmt.Errorf("copy %s: %w", src, err)
 	}
-	defer t.root.RemoveAll(tmp) //nolint:errcheck // best effort: after success it is gone already
 	if exists && !fresh {
-		if err := t.root.CopyTree(ctx, dst, tmp); err != nil {
-			return fmt.Errorf("copy %s: %w", dst, err)
-		}
+		err = t.root.CopyTree(ctx, dst, tmp)
 	}
-	if err := t.root.CopyTreeFrom(ctx, from, src, tmp); err != nil {
-		return fmt.Errorf("copy %s: %w", src, err)
+	if err == nil {
+		err = t.root.CopyTreeFrom(ctx, from, src, tmp)
 	}
-	if err := t.root.SyncTree(tmp); err != nil {
-		return fmt.Errorf("copy %s: %w", src, err)
+	if err != nil {
+		return "", fmt.Errorf("copy %s: %w", src, errors.Join(err, t.root.RemoveAll(tmp)))
 	}
-	if err := t.swap(tmp, dst); err != nil {
-		return fmt.Errorf("put %s in place: %w", dst, err)
-	}
-	return nil
+	return tmp, nil
 }
 
 // inPlace reports whether src is the source directory of m, or what its registration leads to.
 func (t *Tree) inPlace(from *sysroot.Root, src string, m Module) bool {
-	real, err := from.Follow(src)
+	resolved, err := from.Follow(src)
 	if err != nil {
 		return false
 	}
 	for _, own := range []string{t.SourceDir(m), t.SourceLink(m), t.BuildDir(m)} {
-		if p, err := t.root.Follow(own); err == nil && t.root.Path(p) == from.Path(real) {
+		if p, err := t.root.Follow(own); err == nil && t.root.Path(p) == from.Path(resolved) {
 			return true
 		}
 	}

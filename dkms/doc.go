@@ -22,6 +22,8 @@
 // (the same names and meanings as in dkms 3.4):
 //
 //	T/M/V/source -> S/M-V           registered ("added")
+//	T/M/V/source/dkms.conf          the same, for a module that was loaded without sources
+//	T/M/V/tarball/                  archives made by mktarball, see archive.go
 //	T/M/V/build/                    scratch copy of the source; kept with its make.log after a failed build
 //	T/M/V/K/.tmp_A_XXXXXX/          a build result being put together (Stage)
 //	T/M/V/K/A/module/*.ko*          built kernel objects ("built")

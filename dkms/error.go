@@ -57,6 +57,16 @@ const (
 	SameTemplate                   // match of a kernel with itself
 	ModuleUnknown                  // no version of a module is registered
 	VacateFailed                   // modules could not be removed from a kernel; Subject is the verb, Detail the modules
+	OnlyBoth                       // --binaries-only together with --source-only
+	ArchiveMissing                 // the archive does not exist; Subject is its path
+	ArchiveNoConf                  // an archive without dkms.conf; Subject is its path
+	ArchiveInvalid                 // an archive of ours without usable dkms.conf; Subject is its path
+	ArchiveRefused                 // an archive that is damaged or would do harm; Subject is its path, Detail says why
+	ArchiveAdded                   // the module in the archive is registered
+	PackageFailed                  // rpm failed; Subject is the package
+	NotBuilt                       // the module has no build to put into an archive
+	ArchiveNotWritable             // no write access where the archive belongs; Subject is the directory
+	ArchiveFailed                  // the archive could not be made; Subject is its path, Detail says why
 )
 
 // Error is a failure of a transition: what failed, on which instance, why, and what the user can do about it.
@@ -162,5 +172,15 @@ func kindNames() []string {
 		SameTemplate:       "kernel to be matched is the same",
 		ModuleUnknown:      "no such module",
 		VacateFailed:       "modules not removed",
+		OnlyBoth:           "binaries only and source only",
+		ArchiveMissing:     "archive missing",
+		ArchiveNoConf:      "no dkms.conf in the archive",
+		ArchiveInvalid:     "no valid dkms.conf in the archive",
+		ArchiveRefused:     "archive refused",
+		ArchiveAdded:       "module of the archive already added",
+		PackageFailed:      "package not installed",
+		NotBuilt:           "not built",
+		ArchiveNotWritable: "place for the archive not writable",
+		ArchiveFailed:      "archive not made",
 	}
 }

@@ -13,6 +13,12 @@ type (
 	SourceLinked struct{ Link, Target string }
 	// SourceReplaced tells that --force replaces sources that are already in the source tree.
 	SourceReplaced struct{ Module Module }
+	// BuildLoaded tells that a build result comes out of an archive.
+	BuildLoaded struct{ Dir string }
+	// BuildKept tells that the build result in an archive is ignored, because there is one.
+	BuildKept struct{ Dir string }
+	// ConfKept tells that the dkms.conf of an archive without sources is kept in their place.
+	ConfKept struct{ Dir string }
 	// OriginalArchived tells that a module file that was there before ours is being moved away.
 	OriginalArchived struct{ Path string }
 	// OriginalKept tells that an original was archived by an earlier installation.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 )
 
 // InstallOptions says how an instance is installed.
@@ -61,6 +62,9 @@ func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Fin
 		return fmt.Errorf("look for installed modules of kernel %s: %w", i.Kernel, err)
 	}
 	x := &installation{tree: t, i: i, upgrade: t.isLink(t.ActiveLink(i)), symlink: o.Symlink}
+	if before, err := t.root.Follow(t.ActiveLink(i)); err == nil {
+		x.before = before
+	}
 	for _, p := range ps {
 		if refusal := t.refuse(i, p, first(found[p.Name]), o); refusal != nil {
 			emit(refusal)
@@ -84,7 +88,7 @@ func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Fin
 	for _, f := range x.files {
 		x.forget(f)
 	}
-	return nil
+	return x.removeOrphans(ps, emit)
 }
 
 func first(s []string) string {
@@ -103,6 +107,7 @@ type installation struct {
 	files   []newFile
 	tried   int    // files whose move was begun
 	link    string // the active link before it was touched; "" when there was none, or when it was not touched
+	before  string // build result of the version that was active
 	linked  bool   // the active link was touched
 	failed  string // the file whose move failed
 }
@@ -171,6 +176,38 @@ func (x *installation) commit(emit Emit) error {
 	x.failed, x.linked = t.ActiveLink(x.i), true
 	x.link, _ = t.root.Readlink(x.failed)
 	return t.root.Symlink(path.Join(x.i.Version, x.i.Kernel, x.i.Arch), x.failed)
+}
+
+// removeOrphans deletes the files of the version that was active before which the new one does not have. dkms 3.4 leaves
+// them in the kernel for ever.
+func (x *installation) removeOrphans(ps []Placement, emit Emit) error {
+	t := x.tree
+	if x.before == "" || len(x.files) == 0 {
+		return nil
+	}
+	dir := path.Dir(x.files[0].dst)
+	for _, name := range t.names(path.Join(x.before, "module"), "") {
+		old, placed := path.Join(x.before, "module", name), path.Join(dir, name)
+		current := slices.ContainsFunc(ps, func(p Placement) bool { return p.Name == moduleName(name) })
+		if moduleName(name) == "" || current || !t.sameContent(old, placed) {
+			continue
+		}
+		emit(FileDeleted{Path: placed})
+		if err := t.removeFile(placed); err != nil {
+			return fmt.Errorf("delete %s of the previous version: %w", placed, err)
+		}
+	}
+	return nil
+}
+
+// moduleName returns the name of a module file without its suffix, or "" if it is no module file.
+func moduleName(file string) string {
+	for _, s := range moduleSuffixes() {
+		if name, ok := strings.CutSuffix(file, s); ok {
+			return name
+		}
+	}
+	return ""
 }
 
 // undo takes back what commit did. A step that failed may have happened all the same, because the last thing that can fail

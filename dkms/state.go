@@ -34,16 +34,16 @@ func (t *Tree) Broken(m Module) bool {
 	if t.isLink(link) {
 		return !t.isDir(link)
 	}
-	return t.isDir(t.SourceDir(m))
+	return t.isDir(t.SourceDir(m)) && !t.BinariesOnly(m)
 }
 
-// Added reports whether m is registered with a source that exists (is_module_added in dkms.in).
+// Added reports whether m is registered with a source that exists (is_module_added in dkms.in), or without sources.
 func (t *Tree) Added(m Module) bool {
 	if m.Name == "" || m.Version == "" || !t.isDir(t.ModuleDir(m)) {
 		return false
 	}
 	link := t.SourceLink(m)
-	return t.isLink(link) && t.isDir(link)
+	return t.isLink(link) && t.isDir(link) || t.BinariesOnly(m)
 }
 
 // Built reports whether i has a build result (is_module_built in dkms.in).
@@ -55,8 +55,12 @@ func (t *Tree) Built(i Instance) bool {
 // result. Both ends are resolved before they are compared, so a dkms tree that is itself a symbolic link is no obstacle,
 // as it is for _is_module_installed in dkms.in.
 func (t *Tree) Active(i Instance) bool {
-	if !t.isLink(t.ActiveLink(i)) {
+	target, err := t.root.Readlink(t.ActiveLink(i))
+	switch {
+	case err != nil:
 		return false
+	case target == path.Join(i.Version, i.Kernel, i.Arch): // as Install makes it
+		return t.isDir(t.BaseDir(i))
 	}
 	have, err := t.root.Follow(t.ActiveLink(i))
 	if err != nil {

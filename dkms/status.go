@@ -3,7 +3,10 @@ package dkms
 import (
 	"context"
 	"path"
+	"runtime"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"dkms-go/conf"
 )
@@ -82,13 +85,20 @@ func (t *Tree) Status(ctx context.Context, f Filter, eval Evaluate) ([]Entry, er
 			es = append(es, Entry{Instance: Instance{Module: m}, State: Added})
 		}
 		for _, i := range is {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			es = append(es, t.entry(ctx, i, eval))
+			es = append(es, Entry{Instance: i, State: Built})
 		}
 	}
-	return es, nil
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for n := range es {
+		if es[n].State == Built {
+			g.Go(func() error {
+				es[n] = t.entry(ctx, es[n].Instance, eval)
+				return ctx.Err()
+			})
+		}
+	}
+	return es, g.Wait()
 }
 
 // entry compares the build result of i with what is installed (module_status_built_extra in dkms.in).

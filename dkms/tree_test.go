@@ -293,10 +293,10 @@ func TestInstallAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("version 2", map[string]string{"updates/dkms/a.ko": "a2", "updates/dkms/b.ko": "b2", "kernel/misc": "/"})
-	if active, err := p.Uninstall(instance("1"), placements("a", "b"), nil, silent); err != nil || active {
+	if active, err := p.Uninstall(instance("1"), placements("a", "b"), dkms.UninstallOptions{}, silent); err != nil || active {
 		t.Errorf("Uninstall(1) = %v, %v; want it not to be the active one", active, err)
 	}
-	active, err := p.Uninstall(instance("2"), placements("a", "b"), nil, silent)
+	active, err := p.Uninstall(instance("2"), placements("a", "b"), dkms.UninstallOptions{}, silent)
 	if err != nil || !active {
 		t.Errorf("Uninstall(2) = %v, %v; want it to be the active one", active, err)
 	}
@@ -321,7 +321,7 @@ func TestInstallFails(t *testing.T) {
 				p := upgrade(t)
 				before, find := p.files(t, "lib/modules/6.1.0"), dkms.Find(nowhere)
 				if from == "nothing" {
-					active, err := p.Uninstall(instance("1"), placements("a", "b"), nil, silent)
+					active, err := p.Uninstall(instance("1"), placements("a", "b"), dkms.UninstallOptions{}, silent)
 					if err != nil || !active {
 						t.Fatal(active, err)
 					}

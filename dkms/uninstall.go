@@ -5,12 +5,28 @@ import (
 	"path"
 )
 
+// UninstallOptions says how an instance is uninstalled. Both functions may be nil.
+type UninstallOptions struct {
+	Owned  func(dir string) bool // reports whether a package owns a directory, which then stays even when it is empty
+	Before func()                // called before the first file goes
+}
+
+// InstalledFiles returns the files of the active instance i in its kernel.
+func (t *Tree) InstalledFiles(i Instance, ps []Placement) []string {
+	var files []string
+	for _, p := range ps {
+		if _, f := t.installedFile(i, p); f != "" {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
 // Uninstall takes the kernel objects of i out of its kernel, puts archived originals back, and leaves the build result as
 // it is. It may be called for an instance that is not the active one: then only left-over archives are cleaned up.
 //
-// owned reports whether a package of the distribution owns a directory, which then stays even when it is empty; it may
-// be nil. Indexes and scripts are not this room's business: between Uninstall and Cleanup they have their turn.
-func (t *Tree) Uninstall(i Instance, ps []Placement, owned func(dir string) bool, emit Emit) (wasActive bool, err error) {
+// Indexes and scripts are not this room's business: between Uninstall and Cleanup they have their turn.
+func (t *Tree) Uninstall(i Instance, ps []Placement, o UninstallOptions, emit Emit) (wasActive bool, err error) {
 	if err := i.Check(); err != nil {
 		return false, err
 	}
@@ -19,8 +35,11 @@ func (t *Tree) Uninstall(i Instance, ps []Placement, owned func(dir string) bool
 	if !wasActive {
 		return false, nil
 	}
+	if o.Before != nil {
+		o.Before()
+	}
 	for _, p := range ps {
-		if err := t.uninstallRecord(i, p, owned, emit); err != nil {
+		if err := t.uninstallRecord(i, p, o.Owned, emit); err != nil {
 			return true, err
 		}
 	}

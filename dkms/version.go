@@ -1,10 +1,11 @@
 package dkms
 
 import (
-	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"os"
+	"sync"
 
 	"dkms-go/conf"
 	"dkms-go/dkms/kmod"
@@ -59,20 +60,22 @@ func sameBytes(a, b *os.File) bool {
 	if os.SameFile(ia, ib) {
 		return true
 	}
-	const block = 64 << 10
-	ra, rb := bufio.NewReaderSize(a, block), bufio.NewReaderSize(b, block)
-	ba, bb := make([]byte, block), make([]byte, block)
+	buffers := blocks.Get().(*[2][64 << 10]byte)
+	defer blocks.Put(buffers)
 	for {
-		na, ea := io.ReadFull(ra, ba)
-		nb, eb := io.ReadFull(rb, bb)
-		if na != nb || !bytes.Equal(ba[:na], bb[:nb]) {
+		na, ea := io.ReadFull(a, buffers[0][:])
+		nb, eb := io.ReadFull(b, buffers[1][:])
+		if na != nb || !bytes.Equal(buffers[0][:na], buffers[1][:nb]) {
 			return false
 		}
 		if ea != nil || eb != nil {
-			return ea == eb
+			return errors.Is(ea, io.EOF) || errors.Is(ea, io.ErrUnexpectedEOF)
 		}
 	}
 }
+
+// blocks are for comparing files, which status does for every installed module.
+var blocks = sync.Pool{New: func() any { return new([2][64 << 10]byte) }} //nolint:gochecknoglobals // a pool has no state to speak of
 
 // refuse says whether the record p must not be installed because the kernel already has the same or a newer module,
 // found at the path found ("" when there is none). It returns the event that tells so, or nil.

@@ -13,7 +13,7 @@ import (
 func addVerb() verb {
 	return verb{
 		name: "add", about: "register a module",
-		usage:   "add {MODULE/VERSION | DIRECTORY | DKMS.CONF} [OPTION]...",
+		usage:   "add {MODULE/VERSION | DIRECTORY | DKMS.CONF | ARCHIVE} [OPTION]...",
 		options: []string{"module", "module-version", "conf", "force", "directive", "kernelver", "arch", "rpm_safe_upgrade"},
 		run:     func(ctx context.Context, s *session) error { return s.upward(ctx, build.Add) },
 	}
@@ -22,7 +22,7 @@ func addVerb() verb {
 func buildVerb() verb {
 	return verb{
 		name: "build", about: "build a module for a kernel",
-		usage: "build {MODULE/VERSION | DIRECTORY | DKMS.CONF} [OPTION]...",
+		usage: "build {MODULE/VERSION | DIRECTORY | DKMS.CONF | ARCHIVE} [OPTION]...",
 		options: []string{
 			"module", "module-version", "kernelver", "arch", "conf", "force", "config", "kernelsourcedir", "directive", "jobs",
 		},
@@ -33,7 +33,7 @@ func buildVerb() verb {
 func installVerb() verb {
 	return verb{
 		name: "install", about: "install a module into a kernel, building it first where needed",
-		usage: "install {MODULE/VERSION | DIRECTORY | DKMS.CONF} [OPTION]...",
+		usage: "install {MODULE/VERSION | DIRECTORY | DKMS.CONF | ARCHIVE} [OPTION]...",
 		options: []string{
 			"module", "module-version", "kernelver", "arch", "conf", "force", "config", "kernelsourcedir", "directive", "jobs",
 			"force-version-override", "rpm_safe_upgrade", "symlink-modules", "no-depmod", "modprobe-on-install",
@@ -67,6 +67,9 @@ func (s *session) upward(ctx context.Context, goal build.Action) error {
 		return err
 	}
 	r := build.Request{Goal: goal, Module: s.module, Targets: ts}
+	if s.archive != "" && s.module == (dkms.Module{}) {
+		return s.loadArchive(ctx, r)
+	}
 	if s.source != "" && s.module == (dkms.Module{}) {
 		if r.Source, err = s.importSource(); err != nil {
 			return err

@@ -87,7 +87,7 @@ type verb struct {
 func table() []verb {
 	return []verb{
 		addVerb(), buildVerb(), installVerb(), uninstallVerb(), unbuildVerb(), removeVerb(), statusVerb(), autoinstallVerb(),
-		matchVerb(), generateMOKVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
+		matchVerb(), mktarballVerb(), ldtarballVerb(), generateMOKVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
 	}
 }
 

@@ -94,7 +94,7 @@ func verbs() []string {
 }
 
 // moduleWord splits module/version at the first slash.
-var moduleWord = regexp.MustCompile(`^([^/]*)/(.*)$`) //nolint:gochecknoglobals // a constant
+var moduleWord = regexp.MustCompile(`^([^/]*)/(.*)$`)
 
 // permute parses the argument list args. Remarks about it are printed as parsing goes on, because --quiet counts from
 // where it stands.

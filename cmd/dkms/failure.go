@@ -87,8 +87,10 @@ func sentence(e *dkms.Error) []string {
 	case dkms.SystemUnknown:
 		return []string{"System is missing os-release file."}
 	case dkms.BadName:
-		return []string{fmt.Sprintf("The %s cannot be used: %s.", e.Subject, strings.Join(e.Detail, ", ")),
-			"Names of modules, versions and kernels consist of letters, digits and the characters . _ + ~ : @ % , = # ^ -"}
+		return []string{
+			fmt.Sprintf("The %s cannot be used: %s.", e.Subject, strings.Join(e.Detail, ", ")),
+			"Names of modules, versions and kernels consist of letters, digits and the characters . _ + ~ : @ % , = # ^ -",
+		}
 	case dkms.SourceMissing:
 		return []string{"Could not find module source directory.", "Directory: " + e.Subject + " does not exist."}
 	case dkms.NoConfInSource:
@@ -98,8 +100,10 @@ func sentence(e *dkms.Error) []string {
 	case dkms.NotAdded:
 		return []string{"The module/version combo: " + i.Module.String() + " is not located in the DKMS tree."}
 	case dkms.SourceBroken:
-		return []string{i.Module.String() + " is broken!",
-			"Missing the source directory or the symbolic link pointing to it.", "Manual intervention is required!"}
+		return []string{
+			i.Module.String() + " is broken!",
+			"Missing the source directory or the symbolic link pointing to it.", "Manual intervention is required!",
+		}
 	case dkms.ConfMissing:
 		return []string{"Could not locate dkms.conf file.", "File: " + e.Subject + " does not exist."}
 	case dkms.BadConf:
@@ -163,14 +167,47 @@ func buildSentence(e *dkms.Error) []string {
 		if i.Name == "" {
 			return []string{"Problems with depmod detected for kernel " + i.Kernel + "."}
 		}
-		return []string{"Problems with depmod detected. Automatically uninstalling this module.",
-			"Install Failed (depmod problems). Module rolled back to built state."}
+		return []string{
+			"Problems with depmod detected. Automatically uninstalling this module.",
+			"Install Failed (depmod problems). Module rolled back to built state.",
+		}
 	case dkms.AutoinstallFailed:
 		return []string{"One or more modules failed to install during autoinstall.", "Refer to previous errors for more information."}
 	case dkms.VacateFailed:
 		return []string{fmt.Sprintf("dkms %s for kernel %s (%s) failed for module(s) %s.", e.Subject, i.Kernel, i.Arch, strings.Join(e.Detail, " "))}
 	case dkms.Interrupted:
 		return []string{"Interrupted. What was begun has been taken back."}
+	}
+	return archiveSentence(e)
+}
+
+// archiveSentence is sentence for what goes wrong with archives.
+func archiveSentence(e *dkms.Error) []string {
+	i := e.Instance
+	switch e.Kind {
+	case dkms.OnlyBoth:
+		return []string{"You have specified both --binaries-only and --source-only.", "You cannot do this."}
+	case dkms.ArchiveMissing:
+		return []string{e.Subject + " does not exist."}
+	case dkms.ArchiveNoConf:
+		return []string{"Tarball does not appear to be a correctly formed DKMS archive. No dkms.conf found within it."}
+	case dkms.ArchiveInvalid:
+		return []string{"No valid dkms.conf in dkms_source_tree or dkms_binaries_only.", e.Subject + " is not a valid DKMS tarball."}
+	case dkms.ArchiveRefused:
+		return append([]string{e.Subject + " cannot be loaded."}, e.Detail...)
+	case dkms.ArchiveAdded:
+		return []string{i.Module.String() + " is already added!", "Aborting."}
+	case dkms.PackageFailed:
+		return []string{"Unable to install " + e.Subject + " using rpm.", "Check to ensure that your system can install .rpm files."}
+	case dkms.NotBuilt:
+		return []string{
+			fmt.Sprintf("No modules built for %s (%s).", i.Kernel, i.Arch),
+			"Modules must already be in the built state before using mktarball.",
+		}
+	case dkms.ArchiveNotWritable:
+		return []string{"Missing write permissions for " + e.Subject + "."}
+	case dkms.ArchiveFailed:
+		return append([]string{"Failed to make tarball."}, e.Detail...)
 	}
 	return []string{e.Error()}
 }

@@ -109,11 +109,12 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 	b := &build.Builder{
 		Root: m.root, Tree: dkms.Open(m.root, opt), Conf: l, Framework: f, Runner: m.runner,
 		Release: release, Running: m.release(), Env: slices.Concat(m.env, l.DirectiveEnv()),
-		Host: build.Host{UID: m.uid, Proc: m.host}, Now: time.Now, Stdout: p.out, Stderr: p.err,
+		Host: build.Host{UID: m.uid, Root: m.host}, Now: time.Now, Stdout: p.out, Stderr: p.err,
 		Options: build.Options{
 			ConfFile: m.optional(o.conf), KernelSource: m.optional(o.kernelSource), KernelConfig: m.optional(o.kernelConfig),
 			Jobs: jobs, Force: o.force, ForceVersion: o.forceVersion, SafeUpgrade: o.safeUpgrade,
 			NoIndex: o.noDepmod, Symlink: o.symlink || f.SymlinkModules,
+			Modprobe: o.modprobe || f.ModprobeOnInstall, NoWeakModules: m.getenv("NO_WEAK_MODULES") != "",
 		},
 		Emit: func(dkms.Event) {},
 	}
@@ -206,8 +207,8 @@ func (m *machine) output(ctx context.Context, argv ...string) string {
 
 // writable reports whether the user may write to a directory of the root.
 func (m *machine) writable(abs string) bool {
-	real, err := m.root.Follow(abs)
-	return err == nil && unix.Access(m.root.Path(real), unix.W_OK) == nil
+	resolved, err := m.root.Follow(abs)
+	return err == nil && unix.Access(m.root.Path(resolved), unix.W_OK) == nil
 }
 
 // IsDir and IsFile make machine a classify: words of the command line are paths of the machine that the command runs on.

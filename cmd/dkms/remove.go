@@ -55,5 +55,13 @@ func (s *session) downward(ctx context.Context, goal build.Action) error {
 	if err != nil {
 		return err
 	}
+	if goal == build.Remove && s.safeUpgrade {
+		if cancelled, err := s.cancelledBySafeUpgrade(ctx); err != nil || cancelled {
+			if cancelled {
+				s.warning("Remove cancelled because --rpm_safe_upgrade scenario detected.")
+			}
+			return err
+		}
+	}
 	return s.do(ctx, build.Request{Goal: goal, Module: s.module, Targets: ts})
 }

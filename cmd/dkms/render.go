@@ -74,7 +74,7 @@ func (r *renderer) stepEnded(e build.StepEnded) {
 	if line := skipped(s); line != "" {
 		r.say("%s", line)
 	}
-	if s.Action == build.Add && s.Implied && e.Err == nil {
+	if (s.Action == build.Add || s.Action == build.Load) && s.Implied && e.Err == nil {
 		r.say("")
 	}
 }
@@ -127,6 +127,12 @@ func (r *renderer) registry(e dkms.Event) bool {
 	case dkms.SourceReplaced:
 		r.complain("")
 		r.say("Forcing install of %s", e.Module)
+	case dkms.BuildLoaded:
+		r.say("Loading %s...", e.Dir)
+	case dkms.BuildKept:
+		r.warning(e.Dir + " already exists. Skipping...")
+	case dkms.ConfKept:
+		r.say("Creating %s\nCopying dkms.conf to %s ...", e.Dir, e.Dir)
 	case dkms.OriginalArchived:
 		r.say("Found pre-existing %s, archiving for uninstallation", e.Path)
 	case dkms.OriginalKept:
@@ -195,6 +201,18 @@ func (r *renderer) process(e dkms.Event) {
 		r.deprecated(text)
 	case build.DirectiveSet:
 		r.say("DIRECTIVE: %s=\"%s\"", e.Name, e.Value)
+	case build.ArchiveBegun:
+		r.say("\nLoading tarball for %s", e.Module)
+	case build.BuildPacked:
+		r.say("Marking modules for %s (%s) for archiving...", e.Target.Kernel, e.Target.Arch)
+	case build.SourcePacked:
+		if e.Dir == "" {
+			r.say("\nCreating tarball structure to specifically accommodate binaries.")
+		} else {
+			r.say("\nMarking %s for archiving...", e.Dir)
+		}
+	case build.ArchiveNamed:
+		r.say("\nTarball location: %s", e.File)
 	case build.Prepared:
 		r.say("")
 	case build.Signing:
@@ -210,6 +228,12 @@ func (r *renderer) process(e dkms.Event) {
 			r.say("Forcing version override of %s", e.Name)
 		} else {
 			r.say("Forcing installation of %s", e.Name)
+		}
+	case build.WeakModules:
+		if e.Add {
+			r.say("Adding linked weak modules...")
+		} else {
+			r.say("Removing linked weak modules...")
 		}
 	case build.IndexSkipped:
 		if r.verbose {

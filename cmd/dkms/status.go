@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"dkms-go/build"
 	"dkms-go/dkms"
 )
 
@@ -27,12 +29,18 @@ func (s *session) status(ctx context.Context) error {
 			return err
 		}
 		for _, e := range es {
+			var invalid *build.InvalidConfError
+			if errors.As(e.Err, &invalid) {
+				for _, p := range invalid.Problems {
+					s.renderer.problem(build.ConfProblem{Problem: p})
+				}
+			}
 			s.say("%s", statusLine(e))
 			if e.State == dkms.Broken {
 				s.failure(e.Instance.Module.String()+": Missing the module source directory or the symbolic link pointing to it.",
 					"Manual intervention is required!")
 			}
-			if e.Err != nil {
+			if e.Err != nil && invalid == nil {
 				s.hint("%v", e.Err)
 			}
 		}

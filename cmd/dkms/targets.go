@@ -15,6 +15,8 @@ import (
 // checkOptions looks for options that exclude each other.
 func (o *request) checkOptions() error {
 	switch {
+	case o.binariesOnly && o.sourceOnly:
+		return &dkms.Error{Kind: dkms.OnlyBoth}
 	case len(o.arches) > 1 && len(o.arches) != len(o.kernels):
 		return &dkms.Error{Kind: dkms.ArchMismatch}
 	case len(o.kernels) > 0 && o.all:
@@ -132,6 +134,11 @@ func (s *session) do(ctx context.Context, r build.Request) error {
 	p, err := s.plan(ctx, r)
 	if err != nil {
 		return err
+	}
+	if s.safeUpgrade && p.Adds() {
+		if err := s.noteSafeUpgrade(ctx, p.Request.Module); err != nil {
+			return err
+		}
 	}
 	if err := s.Run(ctx, p).Err(); err != nil {
 		return reportedError{err}

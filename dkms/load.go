@@ -1,0 +1,239 @@
+package dkms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+)
+
+// BinariesOnly reports whether m is registered without sources, as a loaded archive without sources leaves it: T/M/V/source
+// is then a directory with nothing but a dkms.conf. Such a module can be installed where a build came with it and removed
+// like any other. To dkms 3.4 it is neither added nor broken, so it cannot be removed.
+func (t *Tree) BinariesOnly(m Module) bool {
+	return t.isDir(t.SourceLink(m)) && !t.isLink(t.SourceLink(m)) && t.isFile(t.ConfFile(m))
+}
+
+// StandsAlone reports whether loading an archive without sources would register m without sources: there are none in the
+// source tree.
+func (t *Tree) StandsAlone(m Module, a *Archive) bool {
+	return a.Form == WithBinaries && !t.isDir(t.SourceDir(m))
+}
+
+// Load makes an unpacked archive part of the registry, with m as the module that its dkms.conf names: the sources go to
+// S/M-V, merged into what is there, or with force in its place; the build results to T/M/V/K/A, with force in place of
+// those that are there; and m is registered unless it is (load_tarball in dkms.in, which loads only the first build result
+// and leaves a module without sources unregistered).
+//
+// All of it is written beside its place first. Then names change, and if one of them cannot, those before change back.
+func (t *Tree) Load(ctx context.Context, m Module, a *Archive, dir string, force bool, emit Emit) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	l := &loading{Tree: t, m: m, a: a, dir: dir, force: force, emit: emit}
+	err := l.stage(ctx)
+	if err == nil {
+		err = l.commit()
+	}
+	if err != nil {
+		return fmt.Errorf("load %s: %w", m, errors.Join(err, l.undo()))
+	}
+	return l.settle()
+}
+
+// loading is the state of one Load.
+type loading struct {
+	*Tree
+	m     Module
+	a     *Archive
+	dir   string // where the archive is unpacked
+	force bool
+	emit  Emit
+
+	whole string // a new registration, complete; "" when there is one already
+	moves []move // in order
+	done  int    // how many of them are made
+}
+
+// move is one change of names: tmp becomes dst, and what dst was becomes old.
+type move struct{ tmp, dst, old string }
+
+// stage writes everything beside its place.
+func (l *loading) stage(ctx context.Context) error {
+	if l.a.Form != WithBinaries {
+		if err := l.stageSource(ctx); err != nil {
+			return err
+		}
+	}
+	name := path.Dir(l.ModuleDir(l.m))
+	if err := l.root.MkdirAll(name, 0o755); err != nil {
+		return err
+	}
+	if !l.exists(l.ModuleDir(l.m)) {
+		tmp, err := l.root.MkdirTemp(name, ".tmp_"+l.m.Version+"_*")
+		if err != nil {
+			return err
+		}
+		l.whole = tmp
+		l.moves = append(l.moves, move{tmp: tmp, dst: l.ModuleDir(l.m)})
+		if err := l.root.Mkdir(path.Join(tmp, "build"), 0o755); err != nil {
+			return err
+		}
+	}
+	alone := l.StandsAlone(l.m, l.a)
+	if alone {
+		if err := l.stageConf(); err != nil {
+			return err
+		}
+	}
+	for _, target := range l.a.Builds {
+		if err := l.stageBuild(ctx, target); err != nil {
+			return err
+		}
+	}
+	if !alone {
+		return l.stageLink()
+	}
+	return nil
+}
+
+func (l *loading) stageSource(ctx context.Context) error {
+	src := path.Join(l.dir, l.a.Source)
+	tmp, err := l.stageImport(ctx, l.root, src, l.m, l.force, l.emit)
+	if err != nil {
+		return err
+	}
+	l.moves = append(l.moves, move{tmp: tmp, dst: l.SourceDir(l.m)})
+	return nil
+}
+
+// beside returns a new directory that will become dst: inside the new registration if there is one, else beside dst.
+func (l *loading) beside(dst, prefix string) (string, error) {
+	if l.whole != "" {
+		dir := path.Join(l.whole, dst[len(l.ModuleDir(l.m)):])
+		return dir, l.root.MkdirAll(dir, 0o755)
+	}
+	if err := l.root.MkdirAll(path.Dir(dst), 0o755); err != nil {
+		return "", err
+	}
+	tmp, err := l.root.MkdirTemp(path.Dir(dst), prefix)
+	if err != nil {
+		return "", err
+	}
+	l.moves = append(l.moves, move{tmp: tmp, dst: dst})
+	return tmp, l.root.Chmod(tmp, 0o755)
+}
+
+// stageConf stages the directory that stands for the sources of a module without any.
+func (l *loading) stageConf() error {
+	l.emit(ConfKept{Dir: l.SourceLink(l.m)})
+	tmp, err := l.beside(l.SourceLink(l.m), ".tmp_source_*")
+	if err != nil {
+		return err
+	}
+	return l.root.Copy(path.Join(l.dir, l.a.Source, confName), path.Join(tmp, confName), 0o644)
+}
+
+func (l *loading) stageBuild(ctx context.Context, target Target) error {
+	i := Instance{l.m, target.Kernel, target.Arch}
+	if err := i.Check(); err != nil {
+		return err
+	}
+	base := l.BaseDir(i)
+	if l.exists(base) && !l.force {
+		l.emit(BuildKept{Dir: base})
+		return nil
+	}
+	l.emit(BuildLoaded{Dir: base})
+	tmp, err := l.beside(base, ".tmp_"+i.Arch+"_*")
+	if err != nil {
+		return err
+	}
+	return l.root.CopyTree(ctx, path.Join(l.dir, target.dir()), tmp)
+}
+
+// stageLink stages the link that makes the module registered.
+func (l *loading) stageLink() error {
+	src, link := l.SourceDir(l.m), l.SourceLink(l.m)
+	if l.isLink(link) && l.Added(l.m) {
+		return nil
+	}
+	l.emit(SourceLinked{Link: link, Target: src})
+	if l.whole != "" {
+		return l.root.Symlink(src, path.Join(l.whole, "source"))
+	}
+	tmp := path.Join(l.ModuleDir(l.m), ".tmp_source")
+	l.moves = append(l.moves, move{tmp: tmp, dst: link})
+	if err := l.root.MkdirAll(l.BuildDir(l.m), 0o755); err != nil {
+		return err
+	}
+	return l.root.Symlink(src, tmp)
+}
+
+// commit puts everything in its place.
+func (l *loading) commit() error {
+	for n := range l.moves {
+		mv := &l.moves[n]
+		if mv.tmp == l.whole {
+			if err := l.root.Chmod(mv.tmp, 0o755); err != nil {
+				return err
+			}
+		}
+		if !l.isLink(mv.tmp) {
+			if err := l.root.SyncTree(mv.tmp); err != nil {
+				return err
+			}
+		}
+	}
+	for n := range l.moves {
+		mv := &l.moves[n]
+		if _, err := l.root.Lstat(mv.dst); err == nil {
+			mv.old = mv.tmp + ".old"
+			if err := l.root.Rename(mv.dst, mv.old); err != nil {
+				mv.old = ""
+				return err
+			}
+		}
+		l.done = n + 1
+		if err := l.root.Rename(mv.tmp, mv.dst); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undo takes back what commit did and deletes what stage made.
+func (l *loading) undo() error {
+	var errs []error
+	for n := l.done - 1; n >= 0; n-- {
+		mv := l.moves[n]
+		if _, err := l.root.Lstat(mv.tmp); err != nil { // it has become dst
+			errs = append(errs, l.root.RemoveAll(mv.dst))
+		}
+		if mv.old != "" {
+			errs = append(errs, l.root.Rename(mv.old, mv.dst))
+		}
+	}
+	for _, mv := range l.moves {
+		errs = append(errs, l.root.RemoveAll(mv.tmp))
+		if mv.dst != l.ModuleDir(l.m) && within(mv.dst, l.ModuleDir(l.m)) {
+			_ = l.root.RemoveEmpty(path.Dir(mv.dst), l.ModuleDir(l.m))
+		}
+	}
+	_ = l.root.RemoveEmpty(path.Dir(l.ModuleDir(l.m)), l.opt.DKMSTree)
+	return errors.Join(errs...)
+}
+
+// settle deletes what was replaced.
+func (l *loading) settle() error {
+	var errs []error
+	for _, mv := range l.moves {
+		if mv.old != "" {
+			errs = append(errs, l.root.RemoveAll(mv.old))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("load %s: delete what was there before: %w", l.m, err)
+	}
+	return nil
+}
