@@ -14,7 +14,7 @@ func addVerb() verb {
 	return verb{
 		name: "add", about: "register a module",
 		usage:   "add {MODULE/VERSION | DIRECTORY | DKMS.CONF | ARCHIVE} [OPTION]...",
-		options: []string{"module", "module-version", "conf", "force", "directive", "kernelver", "arch", "rpm_safe_upgrade"},
+		options: []string{"module", "v", "c", "force", "directive", "kernelver", "arch", "rpm_safe_upgrade"},
 		run:     func(ctx context.Context, s *session) error { return s.upward(ctx, build.Add) },
 	}
 }
@@ -24,7 +24,7 @@ func buildVerb() verb {
 		name: "build", about: "build a module for a kernel",
 		usage: "build {MODULE/VERSION | DIRECTORY | DKMS.CONF | ARCHIVE} [OPTION]...",
 		options: []string{
-			"module", "module-version", "kernelver", "arch", "conf", "force", "config", "kernelsourcedir", "directive", "jobs",
+			"module", "v", "kernelver", "arch", "c", "force", "config", "kernelsourcedir", "directive", "j",
 		},
 		run: func(ctx context.Context, s *session) error { return s.upward(ctx, build.Build) },
 	}
@@ -35,7 +35,7 @@ func installVerb() verb {
 		name: "install", about: "install a module into a kernel, building it first where needed",
 		usage: "install {MODULE/VERSION | DIRECTORY | DKMS.CONF | ARCHIVE} [OPTION]...",
 		options: []string{
-			"module", "module-version", "kernelver", "arch", "conf", "force", "config", "kernelsourcedir", "directive", "jobs",
+			"module", "v", "kernelver", "arch", "c", "force", "config", "kernelsourcedir", "directive", "j",
 			"force-version-override", "rpm_safe_upgrade", "symlink-modules", "no-depmod", "modprobe-on-install",
 		},
 		run: func(ctx context.Context, s *session) error { return s.upward(ctx, build.Install) },

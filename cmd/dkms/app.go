@@ -33,11 +33,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case c.Stop == showVersion:
 		p.say("%s", release)
 		return 0
-	case c.Stop == showHelp && c.Verb == "":
-		usage(p.out)
-		return 0
 	case c.Stop == showHelp:
-		c.Args = []string{"--help"}
+		verbUsage(p.out, c.Verb)
+		return 0
 	case c.Verb == "":
 		err := &dkms.Error{Kind: dkms.UnknownAction}
 		p.report(err)
@@ -91,18 +89,16 @@ func table() []verb {
 	}
 }
 
-// newApp describes the canonical command line to the cli package. Every verb accepts every option, as in dkms 3.4; its help
-// shows those that mean something to it.
+// newApp describes the canonical command line to the cli package. Every verb accepts every option, as in dkms 3.4.
 func newApp(m *machine, p *printer) *cli.App {
 	app := &cli.App{
 		Name: "dkms", Writer: p.out, ErrWriter: p.err,
-		HideVersion: true, DisableSliceFlagSeparator: true,
-		ExitErrHandler:        func(*cli.Context, error) {},
-		CustomAppHelpTemplate: cli.AppHelpTemplate,
+		HideVersion: true, HideHelp: true, DisableSliceFlagSeparator: true,
+		ExitErrHandler: func(*cli.Context, error) {},
 	}
 	for _, v := range table() {
 		app.Commands = append(app.Commands, &cli.Command{
-			Name: v.name, Usage: v.about, UsageText: "dkms " + v.usage, Flags: flags(v),
+			Name: v.name, HideHelp: true, Flags: flags(),
 			Action: func(c *cli.Context) error {
 				r := &renderer{printer: p}
 				o := newRequest(c)
@@ -115,38 +111,23 @@ func newApp(m *machine, p *printer) *cli.App {
 			OnUsageError: func(_ *cli.Context, err error, _ bool) error { return err },
 		})
 	}
-	for _, name := range verbs() {
-		if app.Command(name) == nil {
-			app.Commands = append(app.Commands, notYet(name))
-		}
-	}
 	return app
 }
 
-// flags returns the flags for the options of a verb.
-func flags(v verb) []cli.Flag {
-	common := []string{"dkmstree", "sourcetree", "installtree", "root", "verbose", "quiet"}
-	fs := []cli.Flag{&cli.StringFlag{Name: "source", Hidden: true}}
+// flags returns the flags for all options.
+func flags() []cli.Flag {
+	fs := []cli.Flag{&cli.StringFlag{Name: "source"}}
 	for _, o := range options() {
-		hidden := !slices.Contains(v.options, o.name) && !slices.Contains(common, o.name)
 		switch {
-		case o.name == "help":
 		case o.repeat:
-			fs = append(fs, &cli.StringSliceFlag{Name: o.name, Aliases: o.alias(), Usage: o.what, Hidden: hidden})
+			fs = append(fs, &cli.StringSliceFlag{Name: o.name})
 		case o.value:
-			fs = append(fs, &cli.StringFlag{Name: o.name, Aliases: o.alias(), Usage: o.what, Hidden: hidden})
+			fs = append(fs, &cli.StringFlag{Name: o.name})
 		default:
-			fs = append(fs, &cli.BoolFlag{Name: o.name, Aliases: o.alias(), Usage: o.what, Hidden: hidden})
+			fs = append(fs, &cli.BoolFlag{Name: o.name})
 		}
 	}
 	return fs
-}
-
-func (o option) alias() []string {
-	if o.short == "" {
-		return nil
-	}
-	return []string{strings.TrimPrefix(o.short, "-")}
 }
 
 // request is a command line, as values.
@@ -154,7 +135,7 @@ type request struct {
 	module                                         dkms.Module
 	kernels, arches                                []string
 	all, force, forceVersion, verbose, safeUpgrade bool
-	symlink, noDepmod, modprobe                    bool
+	symlink, noDepmod, modprobe, debug             bool
 	binariesOnly, sourceOnly                       bool
 	conf, kernelConfig, kernelSource, jobs         string
 	template                                       string
@@ -165,13 +146,13 @@ type request struct {
 
 func newRequest(c *cli.Context) *request {
 	return &request{
-		module:  dkms.Module{Name: c.String("module"), Version: c.String("module-version")},
+		module:  dkms.Module{Name: c.String("module"), Version: c.String("v")},
 		kernels: c.StringSlice("kernelver"), arches: c.StringSlice("arch"),
 		all: c.Bool("all"), force: c.Bool("force"), forceVersion: c.Bool("force-version-override"),
 		verbose: c.Bool("verbose"), safeUpgrade: c.Bool("rpm_safe_upgrade"),
-		symlink: c.Bool("symlink-modules"), noDepmod: c.Bool("no-depmod"), modprobe: c.Bool("modprobe-on-install"),
+		symlink: c.Bool("symlink-modules"), noDepmod: c.Bool("no-depmod"), modprobe: c.Bool("modprobe-on-install"), debug: c.Bool("debug"),
 		binariesOnly: c.Bool("binaries-only"), sourceOnly: c.Bool("source-only"),
-		conf: c.String("conf"), kernelConfig: c.String("config"), kernelSource: c.String("kernelsourcedir"), jobs: c.String("jobs"),
+		conf: c.String("c"), kernelConfig: c.String("config"), kernelSource: c.String("kernelsourcedir"), jobs: c.String("j"),
 		dkmsTree: c.String("dkmstree"), sourceTree: c.String("sourcetree"), installTree: c.String("installtree"),
 		template: c.String("templatekernel"),
 		source:   c.String("source"), archive: c.String("archive"), directives: c.StringSlice("directive"),
@@ -186,12 +167,4 @@ type session struct {
 	*request
 	*build.Builder
 	verb string
-}
-
-// usage prints the help of the whole program.
-func usage(w io.Writer) {
-	app := newApp(nil, &printer{out: w, err: io.Discard})
-	app.Usage = "keep kernel modules built, signed and installed for every kernel"
-	app.UsageText = "dkms VERB [MODULE/VERSION] [OPTION]..."
-	_ = app.Run([]string{"dkms", "--help"})
 }

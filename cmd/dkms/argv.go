@@ -38,33 +38,34 @@ const (
 
 // option is one option as it may be written.
 type option struct {
-	name   string // the canonical name, without dashes
-	short  string // with its dash; takes no "="
-	stem   string // with its dashes; for an option with a value everything that begins with it is the option
-	value  bool
-	exact  bool // ours, so no more than the stem is recognised
-	repeat bool // may be given several times; otherwise the last one wins
-	what   string
+	name     string // the canonical name, without dashes: the letter of an option that has no long form
+	short    string // with its dash; takes no "="
+	stem     string // with its dashes; for an option with a value everything that begins with it is the option
+	value    bool
+	exact    bool   // ours, so no more than the stem is recognised
+	repeat   bool   // may be given several times; otherwise the last one wins
+	argument string // what the value is called in help
+	what     string // what the option does
 }
 
 // options is in the order in which they are tried: --archive before --arch, which is a beginning of it.
 func options() []option {
 	return []option{
-		{name: "module", short: "-m", stem: "--module", value: true, what: "`module` or module/version"},
-		{name: "module-version", short: "-v", value: true, what: "`version` of the module"},
-		{name: "kernelver", short: "-k", stem: "--kernelver", value: true, repeat: true, what: "`kernel` release or release/architecture; may be repeated"},
-		{name: "templatekernel", stem: "--templatekernel", value: true, what: "`kernel` release that match takes as its model"},
-		{name: "conf", short: "-c", value: true, what: "use this `dkms.conf`"},
-		{name: "dkmstree", stem: "--dkmstree", value: true, what: "registry `directory`, instead of /var/lib/dkms"},
-		{name: "sourcetree", stem: "--sourcetree", value: true, what: "source `directory`, instead of /usr/src"},
-		{name: "installtree", stem: "--installtree", value: true, what: "module `directory`, instead of /lib/modules"},
-		{name: "config", stem: "--config", value: true, what: "kernel configuration `file`"},
-		{name: "archive", stem: "--archive", value: true, what: "`file` to read a module from or write it to"},
-		{name: "arch", short: "-a", stem: "--arch", value: true, repeat: true, what: "`architecture`; may be repeated"},
-		{name: "kernelsourcedir", stem: "--kernelsourcedir", value: true, what: "kernel headers `directory`"},
-		{name: "directive", stem: "--directive", value: true, repeat: true, what: "set a directive of dkms.conf: `NAME=value`; may be repeated"},
-		{name: "jobs", short: "-j", value: true, what: "`number` of compilers that make may run"},
-		{name: "root", stem: "--root", value: true, exact: true, what: "work on the system below this `directory`"},
+		{name: "module", short: "-m", stem: "--module", value: true, argument: "MODULE", what: "module or module/version"},
+		{name: "v", short: "-v", value: true, argument: "VERSION", what: "version of the module"},
+		{name: "kernelver", short: "-k", stem: "--kernelver", value: true, repeat: true, argument: "KERNEL", what: "kernel release or release/architecture; may be repeated"},
+		{name: "templatekernel", stem: "--templatekernel", value: true, argument: "KERNEL", what: "kernel release that match takes as its model"},
+		{name: "c", short: "-c", value: true, argument: "FILE", what: "use this dkms.conf"},
+		{name: "dkmstree", stem: "--dkmstree", value: true, argument: "DIRECTORY", what: "registry directory, instead of /var/lib/dkms"},
+		{name: "sourcetree", stem: "--sourcetree", value: true, argument: "DIRECTORY", what: "source directory, instead of /usr/src"},
+		{name: "installtree", stem: "--installtree", value: true, argument: "DIRECTORY", what: "module directory, instead of /lib/modules"},
+		{name: "config", stem: "--config", value: true, argument: "FILE", what: "kernel configuration file"},
+		{name: "archive", stem: "--archive", value: true, argument: "FILE", what: "file to read a module from or write it to"},
+		{name: "arch", short: "-a", stem: "--arch", value: true, repeat: true, argument: "ARCHITECTURE", what: "architecture; may be repeated"},
+		{name: "kernelsourcedir", stem: "--kernelsourcedir", value: true, argument: "DIRECTORY", what: "kernel headers directory"},
+		{name: "directive", stem: "--directive", value: true, repeat: true, argument: "NAME=value", what: "set a directive of dkms.conf: NAME=value; may be repeated"},
+		{name: "j", short: "-j", value: true, argument: "NUMBER", what: "number of compilers that make may run"},
+		{name: "root", stem: "--root", value: true, exact: true, argument: "DIRECTORY", what: "work on the system below this directory"},
 		{name: "quiet", short: "-q", stem: "--quiet", what: "print nothing"},
 		{name: "version", short: "-V", stem: "--version", what: "print the version"},
 		{name: "help", short: "-h", stem: "--help", what: "print help"},
@@ -207,7 +208,7 @@ func (s *scan) value(o option, v string) {
 
 func (s *scan) module(v string) {
 	if m := moduleWord.FindStringSubmatch(v); m != nil {
-		s.given["module"], s.given["module-version"] = m[1], m[2]
+		s.given["module"], s.given["v"] = m[1], m[2]
 		return
 	}
 	s.given["module"] = v

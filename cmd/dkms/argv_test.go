@@ -32,12 +32,12 @@ func cases() []struct {
 		files files
 		want  command
 	}{
-		{"build m/1 -k K", nil, command{Verb: "build", Args: []string{"--module", "m", "--module-version", "1", "--kernelver", "K"}}},
+		{"build m/1 -k K", nil, command{Verb: "build", Args: []string{"--module", "m", "--v", "1", "--kernelver", "K"}}},
 		{"-k K/A build -v 1 -m m", nil, command{Verb: "build", Args: []string{
-			"--module", "m", "--module-version", "1", "--arch", "A", "--kernelver", "K",
+			"--module", "m", "--v", "1", "--arch", "A", "--kernelver", "K",
 		}}},
-		{"build m/1 -v 2", nil, command{Verb: "build", Args: []string{"--module", "m", "--module-version", "2"}}},
-		{"build m/1/2", nil, command{Verb: "build", Args: []string{"--module", "m", "--module-version", "1/2"}}},
+		{"build m/1 -v 2", nil, command{Verb: "build", Args: []string{"--module", "m", "--v", "2"}}},
+		{"build m/1/2", nil, command{Verb: "build", Args: []string{"--module", "m", "--v", "1/2"}}},
 		{"build -k A -k B --kernelver=C --kernelversion D", nil, command{Verb: "build", Args: []string{
 			"--kernelver", "A", "--kernelver", "B", "--kernelver", "C", "--kernelver", "D",
 		}}},
@@ -48,10 +48,10 @@ func cases() []struct {
 		{"add ./m", files{"./m/dkms.conf"}, command{Verb: "add", Args: []string{"--source", "./m"}}},
 		{"add m/dkms.conf", files{"m/dkms.conf"}, command{Verb: "add", Args: []string{"--source", "m/./"}}},
 		{"add m.tar.gz", files{"m.tar.gz"}, command{Verb: "add", Args: []string{"--archive", "m.tar.gz"}}},
-		{"add m/1 extra", nil, command{Verb: "add", Args: []string{"--module", "m", "--module-version", "1"}}},
-		{"remove m/1 -k", nil, command{Verb: "remove", Args: []string{"--module", "m", "--module-version", "1", "--kernelver", ""}}},
+		{"add m/1 extra", nil, command{Verb: "add", Args: []string{"--module", "m", "--v", "1"}}},
+		{"remove m/1 -k", nil, command{Verb: "remove", Args: []string{"--module", "m", "--v", "1", "--kernelver", ""}}},
 		{"build --directive A=1,2 --directive=B=3=4", nil, command{Verb: "build", Args: []string{"--directive", "A=1,2", "--directive", "B=3=4"}}},
-		{"add --no-initrd -q m/1", nil, command{Verb: "add", Args: []string{"--module", "m", "--module-version", "1"}}},
+		{"add --no-initrd -q m/1", nil, command{Verb: "add", Args: []string{"--module", "m", "--v", "1"}}},
 		{"frobnicate", nil, command{Args: []string{"--module", "frobnicate"}}},
 		{"add --version nonsense --nonsense", nil, command{Verb: "add", Stop: showVersion}},
 		{"--help", nil, command{Stop: showHelp}},

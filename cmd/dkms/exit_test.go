@@ -84,3 +84,15 @@ func TestExitStatus(t *testing.T) {
 		}
 	}
 }
+
+// Every verb that is a word of the command line has an entry in the table, and the other way round.
+func TestEveryVerbIsThere(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, v := range table() {
+		names = append(names, v.name)
+	}
+	if diff := cmp.Diff(slices.Sorted(slices.Values(verbs())), slices.Sorted(slices.Values(names))); diff != "" {
+		t.Errorf("verbs (-words +table):\n%s", diff)
+	}
+}

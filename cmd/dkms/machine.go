@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -87,6 +88,9 @@ func (m *machine) loader(stderr io.Writer, vars map[string]string, directives []
 
 // builder wires the rooms together for one command line.
 func (m *machine) builder(ctx context.Context, o *request, p *printer, r *renderer) (*build.Builder, error) {
+	if o.debug {
+		m.runner = traced{m.runner, p.err}
+	}
 	vars := m.variables(o)
 	l := m.loader(p.err, vars, o.directives)
 	f, err := l.Framework(ctx, "")
@@ -122,6 +126,17 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 		b.Emit = r.emit
 	}
 	return b, nil
+}
+
+// traced prints every program before it runs it, for --debug.
+type traced struct {
+	proc.Runner
+	out io.Writer
+}
+
+func (t traced) Run(ctx context.Context, c proc.Cmd) error {
+	fmt.Fprintf(t.out, "+ %s\n", strings.Join(c.Args, " "))
+	return t.Runner.Run(ctx, c)
 }
 
 // variables are what configuration files may see beside the environment.

@@ -14,7 +14,7 @@ func mktarballVerb() verb {
 		name: "mktarball", about: "put a module and its builds into an archive",
 		usage: "mktarball MODULE/VERSION [OPTION]...",
 		options: []string{
-			"module", "module-version", "kernelver", "arch", "all", "archive", "binaries-only", "source-only", "conf",
+			"module", "v", "kernelver", "arch", "all", "archive", "binaries-only", "source-only", "c",
 		},
 		run: func(ctx context.Context, s *session) error { return s.mktarball(ctx) },
 	}

@@ -13,7 +13,7 @@ func statusVerb() verb {
 	return verb{
 		name: "status", about: "show which modules are registered, built and installed",
 		usage:   "status [MODULE[/VERSION]] [OPTION]...",
-		options: []string{"module", "module-version", "kernelver", "arch", "all"},
+		options: []string{"module", "v", "kernelver", "arch", "all"},
 		run:     func(ctx context.Context, s *session) error { return s.status(ctx) },
 	}
 }
