@@ -193,7 +193,7 @@ func (b *Builder) Plan(ctx context.Context, r Request) (*Plan, error) {
 	}
 	p.mergeIndexes()
 	switch r.Goal {
-	case Install, Uninstall, Unbuild, Remove, Autoinstall:
+	case Install, Uninstall, Unbuild, Remove:
 		p.finish(r)
 	}
 	return p.plan, nil
@@ -393,7 +393,7 @@ func (p *planner) mergeIndexes() {
 
 // finish plans the post_transaction command, for when all other steps have succeeded.
 func (p *planner) finish(r Request) {
-	if p.Framework.PostTransaction == "" || r.Goal == Autoinstall && len(p.plan.Steps) == 0 {
+	if p.Framework.PostTransaction == "" {
 		return
 	}
 	t := r.target(0)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 )
 
 // BinariesOnly reports whether m is registered without sources, as a loaded archive without sources leaves it: T/M/V/source
@@ -50,13 +51,16 @@ type loading struct {
 	force bool
 	emit  Emit
 
-	whole string // a new registration, complete; "" when there is one already
-	moves []move // in order
-	done  int    // how many of them are made
+	whole   string   // a new registration, complete; "" when there is one already
+	moves   []move   // in order
+	begun   int      // how many of them were tried
+	parents []string // directories that may have been made for what is staged in them
 }
 
-// move is one change of names: tmp becomes dst, and what dst was becomes old.
-type move struct{ tmp, dst, old string }
+// move is one change of names: what is dst becomes old, then tmp becomes dst.
+type move struct{ tmp, dst string }
+
+func (m move) old() string { return m.tmp + ".old" }
 
 // stage writes everything beside its place.
 func (l *loading) stage(ctx context.Context) error {
@@ -113,6 +117,7 @@ func (l *loading) beside(dst, prefix string) (string, error) {
 		dir := path.Join(l.whole, dst[len(l.ModuleDir(l.m)):])
 		return dir, l.root.MkdirAll(dir, 0o755)
 	}
+	l.parents = append(l.parents, path.Dir(dst))
 	if err := l.root.MkdirAll(path.Dir(dst), 0o755); err != nil {
 		return "", err
 	}
@@ -173,7 +178,7 @@ func (l *loading) stageLink() error {
 // commit puts everything in its place.
 func (l *loading) commit() error {
 	for n := range l.moves {
-		mv := &l.moves[n]
+		mv := l.moves[n]
 		if mv.tmp == l.whole {
 			if err := l.root.Chmod(mv.tmp, 0o755); err != nil {
 				return err
@@ -186,15 +191,13 @@ func (l *loading) commit() error {
 		}
 	}
 	for n := range l.moves {
-		mv := &l.moves[n]
+		mv := l.moves[n]
+		l.begun = n + 1
 		if _, err := l.root.Lstat(mv.dst); err == nil {
-			mv.old = mv.tmp + ".old"
-			if err := l.root.Rename(mv.dst, mv.old); err != nil {
-				mv.old = ""
+			if err := l.root.Rename(mv.dst, mv.old()); err != nil {
 				return err
 			}
 		}
-		l.done = n + 1
 		if err := l.root.Rename(mv.tmp, mv.dst); err != nil {
 			return err
 		}
@@ -205,20 +208,20 @@ func (l *loading) commit() error {
 // undo takes back what commit did and deletes what stage made.
 func (l *loading) undo() error {
 	var errs []error
-	for n := l.done - 1; n >= 0; n-- {
-		mv := l.moves[n]
-		if _, err := l.root.Lstat(mv.tmp); err != nil { // it has become dst
+	for _, mv := range slices.Backward(l.moves[:l.begun]) {
+		// A rename may have failed after it was made, so only what is there counts.
+		if _, err := l.root.Lstat(mv.tmp); err != nil {
 			errs = append(errs, l.root.RemoveAll(mv.dst))
 		}
-		if mv.old != "" {
-			errs = append(errs, l.root.Rename(mv.old, mv.dst))
+		if _, err := l.root.Lstat(mv.old()); err == nil {
+			errs = append(errs, l.root.Rename(mv.old(), mv.dst))
 		}
 	}
 	for _, mv := range l.moves {
 		errs = append(errs, l.root.RemoveAll(mv.tmp))
-		if mv.dst != l.ModuleDir(l.m) && within(mv.dst, l.ModuleDir(l.m)) {
-			_ = l.root.RemoveEmpty(path.Dir(mv.dst), l.ModuleDir(l.m))
-		}
+	}
+	for _, dir := range l.parents {
+		_ = l.root.RemoveEmpty(dir, l.ModuleDir(l.m))
 	}
 	_ = l.root.RemoveEmpty(path.Dir(l.ModuleDir(l.m)), l.opt.DKMSTree)
 	return errors.Join(errs...)
@@ -228,9 +231,7 @@ func (l *loading) undo() error {
 func (l *loading) settle() error {
 	var errs []error
 	for _, mv := range l.moves {
-		if mv.old != "" {
-			errs = append(errs, l.root.RemoveAll(mv.old))
-		}
+		errs = append(errs, l.root.RemoveAll(mv.old()))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("load %s: delete what was there before: %w", l.m, err)

@@ -65,7 +65,14 @@ func (s *session) autoinstall(ctx context.Context) error {
 			return reportedError{res.Err}
 		}
 	}
-	return s.summarize(t.Kernel, report.Summary())
+	sum := report.Summary()
+	if err := s.summarize(t.Kernel, sum); err != nil {
+		return err
+	}
+	if len(sum.Succeeded) > len(p.Present) {
+		return s.Finish(ctx, t)
+	}
+	return nil
 }
 
 // summarize prints what became of the modules and returns an error if there was a failure.
