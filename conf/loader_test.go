@@ -239,6 +239,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// difference: DKMS_DIRECTIVE
 func TestEnvironmentDirective(t *testing.T) {
 	t.Parallel()
 	l := hostLoader(t)
@@ -423,6 +424,7 @@ func TestTooMuch(t *testing.T) {
 	}
 }
 
+// difference: quotes in values
 // TestBrokenQuotes has values that upstream loses in its second evaluation, and runs in part. They are kept as they are.
 func TestBrokenQuotes(t *testing.T) {
 	t.Parallel()

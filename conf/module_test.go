@@ -102,6 +102,7 @@ func TestMakeCommand(t *testing.T) {
 		{"scalar", "MAKE=all\n", "6.1", "all", true},
 		{"last match wins", "MAKE=(a b c)\nMAKE_MATCH=([0]= x)\nMAKE_MATCH[1]=^6\nMAKE_MATCH[2]=1$\n", "6.1", "c", true},
 		{"default stays", "MAKE=(a b)\nMAKE_MATCH[1]=^5\n", "6.1", "a", true},
+		// difference: MAKE of another module
 		{"first has a match that fails", "MAKE=(a b)\nMAKE_MATCH[0]=^5\nMAKE_MATCH[1]=^4\n", "6.1", "", false},
 		{"first has a match that fits", "MAKE=(a b)\nMAKE_MATCH[0]=^6\nMAKE_MATCH[1]=^4\n", "6.1", "a", true},
 		{"no match, no default", "MAKE[1]=b\n", "6.1", "", false},

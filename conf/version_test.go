@@ -62,6 +62,7 @@ func TestCompareVersionsEqualsBash(t *testing.T) {
 	}
 }
 
+// difference: numbers of four and more digits
 // TestCompareVersionsLongNumbers lists where we differ from upstream: numbers of four and more digits.
 func TestCompareVersionsLongNumbers(t *testing.T) {
 	t.Parallel()

@@ -169,10 +169,11 @@ func (l *loading) stageLink() error {
 	}
 	tmp := path.Join(l.ModuleDir(l.m), ".tmp_source")
 	l.moves = append(l.moves, move{tmp: tmp, dst: link})
-	if err := l.root.MkdirAll(l.BuildDir(l.m), 0o755); err != nil {
-		return err
-	}
-	return l.root.Symlink(src, tmp)
+	return errors.Join(
+		l.root.RemoveAll(tmp+".old"), // of an interrupted run
+		l.root.MkdirAll(l.BuildDir(l.m), 0o755),
+		l.root.Symlink(src, tmp),
+	)
 }
 
 // commit puts everything in its place.

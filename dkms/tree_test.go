@@ -148,6 +148,7 @@ func TestStates(t *testing.T) {
 			"var/lib/dkms/m/1/6.1.0/x86_64/module/m.ko", "", "var/lib/dkms/m/2/6.1.0/x86_64/module/m.ko", "",
 			"var/lib/dkms/m/kernel-6.1.0-x86_64", "-> 2/6.1.0/x86_64",
 		}, dkms.Built},
+		// difference: registry behind a link
 		{"the dkms tree is a link", []string{
 			"usr/src/m-1/dkms.conf", "", "srv/dkms/m/1/source", "-> /usr/src/m-1", "var/lib/dkms", "-> /srv/dkms",
 			"srv/dkms/m/1/6.1.0/x86_64/module/m.ko", "", "srv/dkms/m/kernel-6.1.0-x86_64", "-> 1/6.1.0/x86_64",
@@ -193,6 +194,7 @@ func TestAddIsSeenWhole(t *testing.T) {
 	}
 }
 
+// difference: add by force
 // The module's own directory is never deleted, also not with --force: dkms 3.4 deletes it before it looks.
 func TestImportOfItself(t *testing.T) {
 	t.Parallel()
@@ -309,6 +311,7 @@ func TestInstallAndBack(t *testing.T) {
 	}
 }
 
+// difference: failing installation
 // Whatever step of an installation fails, either the old version is whole in the kernel or the new one is, and no
 // temporary file stays.
 func TestInstallFails(t *testing.T) {
@@ -413,6 +416,22 @@ func TestStageReplaces(t *testing.T) {
 	}
 }
 
+// difference: order
+func TestModulesAreInTheOrderOfBytes(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.write(t, "var/lib/dkms/b/1/x", "", "var/lib/dkms/B/1/x", "", "var/lib/dkms/a/9/x", "", "var/lib/dkms/a/10/x", "",
+		"var/lib/dkms/a/kernel-6.1.0-x86_64", "-> 9/6.1.0/x86_64", "var/lib/dkms/.hidden/1/x", "", "var/lib/dkms/mok.key", "")
+	got, err := p.Modules(dkms.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []dkms.Module{{Name: "B", Version: "1"}, {Name: "a", Version: "10"}, {Name: "a", Version: "9"}, {Name: "b", Version: "1"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Modules (-want +got):\n%s", diff)
+	}
+}
+
 func TestForget(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -462,6 +481,7 @@ func TestDestination(t *testing.T) {
 	}
 }
 
+// difference: names
 func TestCheckName(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{"nvidia", "6.1.0-56-amd64", "2.3.9~rc1", "0~20220829+git", "4.3.10_Debian", "a:b", "x86_64"} {
