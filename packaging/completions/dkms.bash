@@ -33,7 +33,7 @@ _dkms_kernels() {
 }
 
 _dkms() {
-	local verbs='add remove build unbuild install uninstall status autoinstall match generate_mok'
+	local verbs='add remove build unbuild install uninstall status autoinstall match mktarball ldtarball generate_mok'
 	local cur prev verb='' choices word words i
 	local dkmstree=/var/lib/dkms sourcetree=/usr/src installtree=/lib/modules
 
@@ -71,7 +71,7 @@ _dkms() {
 		;;
 	-v) choices=$(_dkms_pairs "$dkmstree" | sed 's|.*/||') ;;
 	-a | --arch) choices=$(uname -m) ;;
-	-c | --config)
+	-c | --config | --archive)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

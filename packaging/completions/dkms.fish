@@ -1,6 +1,6 @@
 # Completion of dkms(8) for fish.
 
-set -l verbs add build install uninstall unbuild remove status autoinstall match generate_mok
+set -l verbs add build install uninstall unbuild remove status autoinstall match mktarball ldtarball generate_mok
 
 # Every module/version in the DKMS tree.
 function __dkms_pairs
@@ -24,6 +24,8 @@ end
 
 complete -c dkms -f
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a add -d 'Register a module from its source'
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a mktarball -d 'Put a module and its builds into an archive'
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a ldtarball -d 'Register a module out of an archive'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a build -d 'Compile a module for a kernel'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a install -d 'Put a built module where modprobe looks'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a uninstall -d 'Take an installed module away again'

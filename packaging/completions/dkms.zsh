@@ -16,6 +16,8 @@ verbs=(
   'status:tell what is registered, built and installed'
   'autoinstall:install every module that wants it into a kernel'
   'match:install what is installed for another kernel'
+  'mktarball:put a module and its builds into an archive'
+  'ldtarball:register a module out of an archive'
   'generate_mok:make the key pair to sign with'
 )
 
@@ -30,6 +32,9 @@ options=(
   '--all[every kernel the module is built for]'
   '--force[see the manual of the verb]'
   '--force-version-override[install even over a newer version]'
+  '--archive=[archive to write or read]:file:_files'
+  '(--source-only)--binaries-only[archive without the source]'
+  '(--binaries-only)--source-only[archive without builds]'
   '--config=[configuration of the kernel]:file:_files'
   '--debug[tell what happens inside]'
   '*--directive=[override one line of dkms.conf]:NAME=value:'
