@@ -56,6 +56,10 @@ e2e-packages: build ## Debian's module packages, built by upstream's dkms and by
 	@scripts/deps e2e
 	@scripts/e2e-packages
 
+e2e-conf: ## dkms.conf of all of Debian's module packages, against upstream's (UPSTREAM=.../dkms.in, SUITES=)
+	@scripts/deps test
+	@scripts/e2e-conf --upstream '$(UPSTREAM)' $(SUITES)
+
 install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
 
@@ -63,4 +67,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages install clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf install clean
