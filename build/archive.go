@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"dkms-go/conf"
 	"dkms-go/conf/sysroot"
 	"dkms-go/dkms"
 	"dkms-go/dkms/kmod"
@@ -57,12 +59,7 @@ func (a *Archive) source() string { return path.Join(a.Dir, a.Source) }
 
 // brings reports whether the archive has a build result for a kernel.
 func (a *Archive) brings(i dkms.Instance) bool {
-	for _, t := range a.Builds {
-		if t.Kernel == i.Kernel && t.Arch == i.Arch {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(a.Builds, dkms.Target{Kernel: i.Kernel, Arch: i.Arch})
 }
 
 // unpacked plans the loading of the request's archive, and makes its module that of the request.
@@ -103,37 +100,59 @@ func (b *Builder) stranded(i dkms.Instance) bool {
 	return b.Tree.BinariesOnly(i.Module) && !b.Tree.Built(i)
 }
 
-// unpack loads an unpacked archive. The module's POST_ADD runs when that registers it, and counts as in add; a module without
-// sources has no scripts.
+// unpack loads an unpacked archive. What add would complain of is found before anything changes; the rest of add, its remarks
+// about the dkms.conf and the module's POST_ADD, follows when loading has registered the module with its sources.
 func (r *run) unpack(ctx context.Context, s Step) error {
 	m, a := s.Instance.Module, s.Archive
-	alone, added := r.Tree.StandsAlone(m, a.Archive), r.Tree.Added(m) && !r.Tree.BinariesOnly(m)
-	file := r.Options.ConfFile
-	switch {
-	case file != "":
-	case a.Form == dkms.WithBinaries && !alone:
-		file = r.Tree.SourceDir(m) + "/dkms.conf"
-	default:
-		file = a.source() + "/dkms.conf"
-	}
-	c, _, err := r.conf(ctx, s.Instance, file, true)
-	if err != nil {
+	if err := r.checkUnpacked(ctx, s); err != nil {
 		return err
 	}
 	if a.Form != dkms.Foreign {
 		r.Emit(ArchiveBegun{Module: m})
 	}
-	if err := r.Tree.Load(ctx, m, a.Archive, a.Dir, s.Replace, r.Emit); err != nil {
+	linked, err := r.Tree.Load(ctx, m, a.Archive, a.Dir, s.Replace, r.Emit)
+	if err != nil || !linked {
 		return err
 	}
-	if alone || added {
-		return nil
+	file := r.Options.ConfFile
+	if file == "" {
+		file = r.Tree.SourceDir(m) + "/dkms.conf"
 	}
+	c, _, err := r.conf(ctx, s.Instance, file, true)
+	if err != nil {
+		return err
+	}
+	r.Emit(dkms.SourceLinked{Link: r.Tree.SourceLink(m), Target: r.Tree.SourceDir(m)})
 	err = r.script(ctx, s.Instance, "post_add", c.PostAdd)
 	if s.Implied && ctx.Err() == nil {
 		return nil
 	}
 	return err
+}
+
+// checkUnpacked validates the dkms.conf that will count when the archive is loaded.
+func (r *run) checkUnpacked(ctx context.Context, s Step) error {
+	m, a := s.Instance.Module, s.Archive
+	file := r.Options.ConfFile
+	switch {
+	case file != "":
+	case a.Form == dkms.WithBinaries && !r.Tree.StandsAlone(m, a.Archive):
+		file = r.Tree.SourceDir(m) + "/dkms.conf"
+	default:
+		file = a.source() + "/dkms.conf"
+	}
+	k, err := r.kernel(Target{s.Instance.Kernel, s.Instance.Arch})
+	if err != nil {
+		return err
+	}
+	c, err := r.load(ctx, s.Instance, file, k)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(c.Check(true), func(p conf.Problem) bool { return !p.Warning }) {
+		return r.problems(c, file, true)
+	}
+	return nil
 }
 
 // Packing says which archive is wanted.
@@ -149,11 +168,11 @@ type Packing struct {
 // Pack makes an archive of a registered module and its build results (make_tarball in dkms.in). It appears under its name
 // when it is complete.
 func (b *Builder) Pack(ctx context.Context, p Packing) error {
-	conf, err := b.packedConf(ctx, p)
+	file, err := b.packedConf(ctx, p)
 	if err != nil {
 		return err
 	}
-	c := dkms.Contents{Module: p.Module, Source: !p.NoSource, Conf: conf}
+	c := dkms.Contents{Module: p.Module, Source: !p.NoSource, Conf: file}
 	for _, t := range p.Targets {
 		i := dkms.Instance{Module: p.Module, Kernel: t.Kernel, Arch: t.Arch}
 		if err := i.Check(); err != nil {
@@ -162,7 +181,7 @@ func (b *Builder) Pack(ctx context.Context, p Packing) error {
 		if fi, err := b.Root.Stat(b.Tree.BaseDir(i)); err != nil || !fi.IsDir() {
 			return &dkms.Error{Kind: dkms.NotBuilt, Instance: i}
 		}
-		b.Emit(BuildPacked{Target: t})
+		b.Emit(Packed{Target: t})
 		c.Builds = append(c.Builds, dkms.Target{Kernel: t.Kernel, Arch: t.Arch})
 	}
 	source := ""
@@ -234,7 +253,7 @@ func (b *Builder) pack(ctx context.Context, w io.Writer, file string, c dkms.Con
 	case "bz2", "tbz", "tbz2", "tz2":
 		return b.packThrough(ctx, w, []string{"bzip2", "-c"}, c)
 	case "Z", "taZ", "lz", "lzma", "tlz", "lzo":
-		return fmt.Errorf("archives are compressed as .gz, .xz, .zst or .bz2, not as %q", "."+suffix)
+		return &dkms.Error{Kind: dkms.ArchiveFailed, Subject: file, Detail: []string{"Archives are compressed as .gz, .xz, .zst or .bz2, not as ." + suffix + "."}}
 	}
 	return b.packInto(ctx, w, kmod.None, c)
 }

@@ -29,8 +29,8 @@ type (
 
 	// ArchiveBegun opens the loading of an archive.
 	ArchiveBegun struct{ Module dkms.Module }
-	// BuildPacked tells that a build result goes into an archive.
-	BuildPacked struct{ Target Target }
+	// Packed tells that a build result goes into an archive.
+	Packed struct{ Target Target }
 	// SourcePacked tells that the sources go into an archive; without Dir, that only the dkms.conf does.
 	SourcePacked struct{ Dir string }
 	// ArchiveNamed tells where an archive is going to be.

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -398,14 +399,18 @@ func TestUnpackChanged(t *testing.T) {
 
 // loadCases are registries into which archives are loaded.
 func loadCases() []loadCase {
-	builds := map[string]string{"var/lib/dkms/m/1/6.1.0/x86_64/module/m.ko": "new 6.1.0", "var/lib/dkms/m/1/6.1.0/x86_64/.dep_other": "3",
-		"var/lib/dkms/m/1/6.2.0/x86_64/module/m.ko": "new 6.2.0", "var/lib/dkms/m/1/6.2.0/x86_64/log/make.log": "log"}
+	builds := map[string]string{
+		"var/lib/dkms/m/1/6.1.0/x86_64/module/m.ko": "new 6.1.0", "var/lib/dkms/m/1/6.1.0/x86_64/.dep_other": "3",
+		"var/lib/dkms/m/1/6.2.0/x86_64/module/m.ko": "new 6.2.0", "var/lib/dkms/m/1/6.2.0/x86_64/log/make.log": "log",
+	}
 	source := map[string]string{"usr/src/m-1/dkms.conf": "new", "usr/src/m-1/sub/m.c": "new", "usr/src/m-1/m.c": "-> sub/m.c"}
 	link := map[string]string{"var/lib/dkms/m/1/source": "-> /usr/src/m-1"}
 	empty := map[string]string{"var/lib/dkms/m/1/build": "/"}
 	stub := map[string]string{"var/lib/dkms/m/1/source/dkms.conf": "stub"}
-	old := []string{"usr/src/m-1/dkms.conf", "old", "usr/src/m-1/more", "old", "var/lib/dkms/m/1/source", "-> /usr/src/m-1",
-		"var/lib/dkms/m/1/build/make.log", "old", "var/lib/dkms/m/1/6.1.0/x86_64/module/m.ko", "old", "var/lib/dkms/m/1/6.1.0/x86_64/module/n.ko", "old"}
+	old := []string{
+		"usr/src/m-1/dkms.conf", "old", "usr/src/m-1/more", "old", "var/lib/dkms/m/1/source", "-> /usr/src/m-1",
+		"var/lib/dkms/m/1/build/make.log", "old", "var/lib/dkms/m/1/6.1.0/x86_64/module/m.ko", "old", "var/lib/dkms/m/1/6.1.0/x86_64/module/n.ko", "old",
+	}
 	log := map[string]string{"var/lib/dkms/m/1/build/make.log": "old"}
 	more := map[string]string{"usr/src/m-1/more": "old"}
 	kept := map[string]string{"var/lib/dkms/m/1/6.1.0/x86_64/module/m.ko": "old", "var/lib/dkms/m/1/6.1.0/x86_64/module/n.ko": "old"}
@@ -457,8 +462,13 @@ func TestLoad(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			p, a, want := tt.place(t)
-			if err := p.Load(t.Context(), module("1"), a, "/tmp/x", tt.force, silent); err != nil {
+			was := p.Added(module("1")) && !p.BinariesOnly(module("1"))
+			linked, err := p.Load(t.Context(), module("1"), a, "/tmp/x", tt.force, silent)
+			if err != nil {
 				t.Fatal(err)
+			}
+			if now := p.Added(module("1")) && !p.BinariesOnly(module("1")); linked != (now && !was) {
+				t.Errorf("Load = %v, want %v", linked, now && !was)
 			}
 			if diff := cmp.Diff(want, p.machine(t)); diff != "" {
 				t.Errorf("after Load (-want +got):\n%s", diff)
@@ -484,14 +494,17 @@ func TestLoadFails(t *testing.T) {
 				before := p.machine(t)
 				steps := 0
 				var failed sysroot.Step
+				var one sync.Mutex // a tree is copied by several
 				p.open(p.root.Before(func(s sysroot.Step) error {
+					one.Lock()
+					defer one.Unlock()
 					if steps++; steps == n+1 {
 						failed = s
 						return errors.New("disk on fire")
 					}
 					return nil
 				}))
-				err := p.Load(t.Context(), module("1"), a, "/tmp/x", tt.force, silent)
+				_, err := p.Load(t.Context(), module("1"), a, "/tmp/x", tt.force, silent)
 				if steps <= n {
 					if err != nil || n < 10 {
 						t.Errorf("Load after %d steps = %v", n, err)
@@ -524,7 +537,7 @@ func tidy(listings ...map[string]string) {
 func TestPack(t *testing.T) {
 	t.Parallel()
 	p, a, _ := loadCases()[0].place(t)
-	if err := p.Load(t.Context(), module("1"), a, "/tmp/x", false, silent); err != nil {
+	if _, err := p.Load(t.Context(), module("1"), a, "/tmp/x", false, silent); err != nil {
 		t.Fatal(err)
 	}
 	p.write(t, "etc/outside", "from outside", "usr/src/m-1/outside", "-> ../../../etc/outside", "usr/src/m-1/absolute", "-> /etc/outside", "usr/src/m-1/dangling", "-> nowhere")
@@ -635,9 +648,15 @@ func TestArchiveName(t *testing.T) {
 // trees and the directory for temporary files changes.
 func FuzzLoad(f *testing.F) {
 	for _, members := range [][]string{
-		complete(), binaries(), {"x/dkms.conf = conf"}, {"./dkms.conf", "./a => ./dkms.conf"}, {"../x = x", "dkms.conf"}, {"dkms.conf -> ../../etc/passwd"},
-		{"a/dkms.conf", "a/l -> ..", "b -> a/l/.."}, {"dkms_main_tree/source/x/module/", "dkms_source_tree/dkms.conf"},
-		{"dkms_source_tree -> /etc", "dkms_main_tree/", "dkms_source_tree/dkms.conf"}, {"6! pipe", "dkms.conf"},
+		complete(), binaries(),
+		{"x/dkms.conf = conf"},
+		{"./dkms.conf", "./a => ./dkms.conf"},
+		{"../x = x", "dkms.conf"},
+		{"dkms.conf -> ../../etc/passwd"},
+		{"a/dkms.conf", "a/l -> ..", "b -> a/l/.."},
+		{"dkms_main_tree/source/x/module/", "dkms_source_tree/dkms.conf"},
+		{"dkms_source_tree -> /etc", "dkms_main_tree/", "dkms_source_tree/dkms.conf"},
+		{"6! pipe", "dkms.conf"},
 	} {
 		data := tarball(f, members...)
 		f.Add(data)
@@ -662,7 +681,7 @@ func FuzzLoad(f *testing.F) {
 			err = a.Unpack(t.Context(), bytes.NewReader(data), p.root, "/tmp/x")
 		}
 		if err == nil {
-			if err := p.Load(t.Context(), module("1"), a, "/tmp/x", false, silent); err != nil {
+			if _, err := p.Load(t.Context(), module("1"), a, "/tmp/x", false, silent); err != nil {
 				t.Fatalf("what was read and unpacked is not loaded: %v", err)
 			}
 			if !p.Added(module("1")) {

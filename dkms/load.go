@@ -27,19 +27,21 @@ func (t *Tree) StandsAlone(m Module, a *Archive) bool {
 // and leaves a module without sources unregistered).
 //
 // All of it is written beside its place first. Then names change, and if one of them cannot, those before change back.
-func (t *Tree) Load(ctx context.Context, m Module, a *Archive, dir string, force bool, emit Emit) error {
+// linked tells whether the module was registered with its sources, which is for the caller to tell of: it was not if it was
+// registered already, or if there are no sources.
+func (t *Tree) Load(ctx context.Context, m Module, a *Archive, dir string, force bool, emit Emit) (linked bool, err error) {
 	if err := m.Check(); err != nil {
-		return err
+		return false, err
 	}
 	l := &loading{Tree: t, m: m, a: a, dir: dir, force: force, emit: emit}
-	err := l.stage(ctx)
+	err = l.stage(ctx)
 	if err == nil {
 		err = l.commit()
 	}
 	if err != nil {
-		return fmt.Errorf("load %s: %w", m, errors.Join(err, l.undo()))
+		return false, fmt.Errorf("load %s: %w", m, errors.Join(err, l.undo()))
 	}
-	return l.settle()
+	return l.linked, l.settle()
 }
 
 // loading is the state of one Load.
@@ -53,6 +55,7 @@ type loading struct {
 
 	whole   string   // a new registration, complete; "" when there is one already
 	moves   []move   // in order
+	linked  bool     // the registration is a new link to the sources
 	begun   int      // how many of them were tried
 	parents []string // directories that may have been made for what is staged in them
 }
@@ -136,7 +139,12 @@ func (l *loading) stageConf() error {
 	if err != nil {
 		return err
 	}
-	return l.root.Copy(path.Join(l.dir, l.a.Source, confName), path.Join(tmp, confName), 0o644)
+	src, dst := path.Join(l.dir, l.a.Source, confName), path.Join(tmp, confName)
+	fi, err := l.root.Stat(src)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.root.Copy(src, dst, 0o644), l.root.Chtimes(dst, fi.ModTime()))
 }
 
 func (l *loading) stageBuild(ctx context.Context, target Target) error {
@@ -163,7 +171,7 @@ func (l *loading) stageLink() error {
 	if l.isLink(link) && l.Added(l.m) {
 		return nil
 	}
-	l.emit(SourceLinked{Link: link, Target: src})
+	l.linked = true
 	if l.whole != "" {
 		return l.root.Symlink(src, path.Join(l.whole, "source"))
 	}

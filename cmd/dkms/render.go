@@ -203,7 +203,7 @@ func (r *renderer) process(e dkms.Event) {
 		r.say("DIRECTIVE: %s=\"%s\"", e.Name, e.Value)
 	case build.ArchiveBegun:
 		r.say("\nLoading tarball for %s", e.Module)
-	case build.BuildPacked:
+	case build.Packed:
 		r.say("Marking modules for %s (%s) for archiving...", e.Target.Kernel, e.Target.Arch)
 	case build.SourcePacked:
 		if e.Dir == "" {

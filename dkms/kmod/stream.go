@@ -77,7 +77,7 @@ type stream struct {
 
 // open chooses the decompressor for a file that begins with start and ends in end.
 func (s *stream) open(file io.Reader, start, end []byte) (err error) {
-	defer guard(&err)
+	defer s.guard(&err)
 	s.close = func() error { return nil }
 	s.name = string(Detect(start))
 	switch {
@@ -103,7 +103,7 @@ func (s *stream) open(file io.Reader, start, end []byte) (err error) {
 
 // Read implements io.Reader.
 func (s *stream) Read(p []byte) (n int, err error) {
-	defer guard(&err)
+	defer s.guard(&err)
 	n, err = s.r.Read(p)
 	if s.left -= int64(n); s.left < 0 {
 		return 0, ErrTooLarge
@@ -116,7 +116,14 @@ func (s *stream) wrap(err error) error {
 	if err == nil || errors.Is(err, io.EOF) || s.name == "" {
 		return err
 	}
-	return &FormatError{Part: s.name, Err: err}
+	return fmt.Errorf("%s: %w", s.name, err)
+}
+
+// guard turns a panic of a decompressor into an error.
+func (s *stream) guard(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s: %v", s.name, p)
+	}
 }
 
 // Close ends the decompressor. The file stays open.
