@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
+	"syscall"
 
 	"dkms-go/conf/sysroot"
 )
@@ -73,25 +75,40 @@ func (t *Tree) inPlace(from *sysroot.Root, src string, m Module) bool {
 	return false
 }
 
-// swap makes the directory tmp take the place of dst. What dst was is deleted last.
+// swap makes the directory tmp take the place of dst. What dst was is deleted last. If it fails, dst is what it was or what
+// it was to become.
 func (t *Tree) swap(tmp, dst string) error {
-	old := ""
-	if _, err := t.root.Lstat(dst); err == nil {
-		old = tmp + ".old"
-		if err := t.root.Rename(dst, old); err != nil {
-			return err
-		}
+	old := tmp + ".old"
+	err := t.root.Rename(dst, old)
+	switch {
+	case errors.Is(err, syscall.EXDEV): // a directory of a lower layer of a container's image
+		err = t.root.RemoveAll(dst)
+	case errors.Is(err, fs.ErrNotExist): // nothing there
+		err = nil
 	}
-	if err := t.root.Rename(tmp, dst); err != nil {
-		if old != "" {
-			err = errors.Join(err, t.root.Rename(old, dst))
-		}
+	if err == nil {
+		err = t.root.Rename(tmp, dst)
+	}
+	if err == nil {
+		return t.root.RemoveAll(old)
+	}
+	// A rename that reports failure may have happened.
+	if _, there := t.root.Lstat(dst); errors.Is(there, fs.ErrNotExist) {
+		return errors.Join(err, t.root.Rename(old, dst))
+	}
+	return errors.Join(err, t.root.RemoveAll(old))
+}
+
+// vanish deletes a directory after giving it a name that nobody sees, so that an interruption leaves no half of it visible.
+func (t *Tree) vanish(dir, hidden string) error {
+	if err := t.root.RemoveAll(hidden); err != nil {
 		return err
 	}
-	if old == "" {
-		return nil
+	err := t.root.Rename(dir, hidden)
+	if errors.Is(err, syscall.EXDEV) { // as in swap
+		return t.root.RemoveAll(dir)
 	}
-	return t.root.RemoveAll(old)
+	return errors.Join(err, t.root.RemoveAll(hidden))
 }
 
 // CheckAdd returns the error that Add(m) would meet: AlreadyAdded or SourceMissing.

@@ -44,9 +44,7 @@ func (t *Tree) Forget(m Module, emit Emit) error {
 	dir := t.ModuleDir(m)
 	if !t.hasBuilds(m) {
 		emit(ModuleDeleted{m})
-		gone := path.Join(path.Dir(dir), ".tmp_"+m.Version+"_remove")
-		err := errors.Join(t.root.RemoveAll(gone), t.root.Rename(dir, gone), t.root.RemoveAll(gone))
-		if err != nil {
+		if err := t.vanish(dir, path.Join(path.Dir(dir), ".tmp_"+m.Version+"_remove")); err != nil {
 			return fmt.Errorf("delete the registration of %s: %w", m, err)
 		}
 	}

@@ -1,7 +1,6 @@
 package dkms
 
 import (
-	"errors"
 	"fmt"
 	"path"
 )
@@ -71,10 +70,7 @@ func (t *Tree) Unbuild(i Instance) error {
 		return err
 	}
 	base := t.BaseDir(i)
-	// The name changes first, so that an interruption leaves no half of a build result.
-	gone := path.Join(path.Dir(base), ".tmp_"+i.Arch+"_unbuild")
-	err := errors.Join(t.root.RemoveAll(gone), t.root.Rename(base, gone), t.root.RemoveAll(gone))
-	if err != nil {
+	if err := t.vanish(base, path.Join(path.Dir(base), ".tmp_"+i.Arch+"_unbuild")); err != nil {
 		return fmt.Errorf("delete the build of %s: %w", i, err)
 	}
 	if kernel := path.Dir(base); !t.hasDirs(kernel) {

@@ -416,6 +416,41 @@ func TestStageReplaces(t *testing.T) {
 	}
 }
 
+// Whatever step of a commit fails, there is a whole build result: the old one or the new one.
+func TestStageCommitFails(t *testing.T) {
+	t.Parallel()
+	failing := errors.New("disk on fire")
+	for n := 0; ; n++ {
+		p := newPlace(t)
+		p.write(t, "var/lib/dkms/m/1/6.1.0/x86_64/module/m.ko", "old")
+		s, err := p.Stage(instance("1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.root.WriteFile(s.Dir()+"/module/m.ko", []byte("new"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		steps := 0
+		s.Through(p.root.Before(func(sysroot.Step) error {
+			if steps++; steps == n+1 {
+				return failing
+			}
+			return nil
+		}))
+		err = s.Commit()
+		if steps <= n {
+			if err != nil || n < 5 {
+				t.Errorf("%d steps, error %v", steps, err)
+			}
+			return
+		}
+		got := p.files(t, "var/lib/dkms/m/1/6.1.0/x86_64")["module/m.ko"]
+		if err == nil && got != "new" || got != "old" && got != "new" {
+			t.Errorf("step %d fails: Commit = %v, and the build result is %q", n, err, got)
+		}
+	}
+}
+
 // difference: order
 func TestModulesAreInTheOrderOfBytes(t *testing.T) {
 	t.Parallel()
