@@ -84,14 +84,14 @@ func (m *machine) add(t *testing.T, name, version, lines string) {
 	m.link(t, "/usr/src/"+name+"-"+version, "var/lib/dkms/"+name+"/"+version+"/source")
 }
 
-func (m *machine) built(t *testing.T, name, version, kernel string) {
+func (m *machine) built(t *testing.T, name, kernel string) {
 	t.Helper()
-	m.write(t, "var/lib/dkms/"+name+"/"+version+"/"+kernel+"/x86_64/module/"+name+".ko", name)
+	m.write(t, "var/lib/dkms/"+name+"/1/"+kernel+"/x86_64/module/"+name+".ko", name)
 }
 
 func (m *machine) installed(t *testing.T, name, kernel string) {
 	t.Helper()
-	m.built(t, name, "1", kernel)
+	m.built(t, name, kernel)
 	m.link(t, "1/"+kernel+"/x86_64", "var/lib/dkms/"+name+"/kernel-"+kernel+"-x86_64")
 }
 
@@ -145,7 +145,7 @@ depmod for kernel K
 		},
 		{
 			"two kernels, one of them built",
-			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.built(t, "m", "1", "K1") },
+			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.built(t, "m", "K1") },
 			build.Request{Goal: build.Install, Module: mod, Targets: targets("K1", "K2")},
 			`
 install m/1 for kernel K1 (x86_64)
@@ -157,7 +157,7 @@ depmod for kernel K2
 		},
 		{
 			"built, and the same kernel twice",
-			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.built(t, "m", "1", "K") },
+			func(t *testing.T, m *machine) { m.add(t, "m", "1", ""); m.built(t, "m", "K") },
 			build.Request{Goal: build.Build, Module: mod, Targets: targets("K", "K")},
 			`
 build m/1 for kernel K (x86_64): already built
@@ -228,8 +228,8 @@ depmod for kernel K
 				m.add(t, "a", "1", "")
 				m.add(t, "b", "1", "")
 				m.installed(t, "a", "K")
-				m.built(t, "b", "1", "K")
-				m.built(t, "b", "1", "L")
+				m.built(t, "b", "K")
+				m.built(t, "b", "L")
 			},
 			build.Request{Goal: build.Vacate, Targets: targets("K")},
 			`
