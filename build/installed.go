@@ -70,7 +70,7 @@ func (r *run) installOptions(i dkms.Instance) dkms.InstallOptions {
 		if err != nil {
 			continue
 		}
-		for _, word := range strings.Fields(string(text)) {
+		for word := range strings.FieldsSeq(string(text)) {
 			switch word {
 			case i.Name:
 				r.Emit(ForcedByList{Name: i.Name})

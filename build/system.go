@@ -94,7 +94,7 @@ func (r *run) modaliases(dir string, seen map[string]bool) []string {
 			continue
 		}
 		text, err := r.Host.Root.ReadFile(abs)
-		for _, a := range strings.Fields(string(text)) {
+		for a := range strings.FieldsSeq(string(text)) {
 			if err == nil && !seen[a] {
 				seen[a] = true
 				aliases = append(aliases, a)

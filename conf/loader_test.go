@@ -3,6 +3,7 @@ package conf_test
 import (
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,9 +108,7 @@ func chrootLoader(t testing.TB, files map[string]string) *conf.Loader {
 	for _, m := range regexp.MustCompile(`/\S+`).FindAllString(string(libraries), -1) {
 		all[m] = readFile(t, m)
 	}
-	for name, text := range files {
-		all[name] = text
-	}
+	maps.Copy(all, files)
 	root := write(t, all)
 	for name := range all {
 		if err := os.Chmod(root.Path(name), 0o755); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -152,9 +153,7 @@ func TestIndexWithDepmod(t *testing.T) {
 				"lib/modules/6.1/modules.dep":            "",
 				"boot/System.map-6.1":                    "",
 			}
-			for name, content := range test.more {
-				files[name] = content
-			}
+			maps.Copy(files, test.more)
 			dir := layout(t, files)
 			x := indexer(t, dir, "/lib/modules", run)
 			modules := filepath.Join(dir, "lib/modules/6.1")

@@ -199,7 +199,7 @@ func (m *machine) defaultArch(ctx context.Context, kernelDir string) string {
 		return m.arch()
 	}
 	owner := ""
-	for _, line := range strings.Split(m.output(ctx, "rpm", "-qf", kernelDir), "\n") {
+	for line := range strings.SplitSeq(m.output(ctx, "rpm", "-qf", kernelDir), "\n") {
 		if strings.Contains(line, "kernel") && !strings.Contains(line, "not owned by any package") {
 			owner = line
 			break

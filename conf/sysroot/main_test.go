@@ -98,7 +98,7 @@ func install(t testing.TB, root string, programs ...string) {
 		out, err := exec.CommandContext(t.Context(), "ldd", name).Output()
 		must(t, err)
 		copyProgram(t, name, filepath.Join(root, "tools", program))
-		for _, word := range strings.Fields(string(out)) {
+		for word := range strings.FieldsSeq(string(out)) {
 			if filepath.IsAbs(word) {
 				copyProgram(t, word, filepath.Join(root, word))
 			}

@@ -88,12 +88,12 @@ func TestFindModuleFiles(t *testing.T) {
 	}
 	for _, name := range []string{"a", "b", "c", "d"} {
 		oracle := bash(t, `find "$1" -name "$2.ko" -type f -o -name "$2.ko.xz" -type f | LC_ALL=C sort`, root.Path("/usr/lib/modules/6.1"), name)
-		ours := ""
+		var ours strings.Builder
 		for _, file := range got[name] {
-			ours += root.Path("/usr"+file) + "\n"
+			ours.WriteString(root.Path("/usr"+file) + "\n")
 		}
-		if strings.TrimRight(ours, "\n") != oracle {
-			t.Errorf("files of %q = %q, want %q as find(1) says", name, ours, oracle)
+		if strings.TrimRight(ours.String(), "\n") != oracle {
+			t.Errorf("files of %q = %q, want %q as find(1) says", name, ours.String(), oracle)
 		}
 	}
 }

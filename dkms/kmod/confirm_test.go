@@ -17,7 +17,7 @@ import (
 func modinfo(t testing.TB, path string) (fields []kmod.Field, buildIDs bool) {
 	t.Helper()
 	out := string(tool(t, "kmod", "modinfo", "-0", path))
-	for _, s := range strings.Split(strings.TrimSuffix(out, "\x00"), "\x00") {
+	for s := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
 		if strings.HasPrefix(s, "filename:       ") {
 			continue
 		}

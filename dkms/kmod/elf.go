@@ -150,8 +150,8 @@ func (e *elfObject) buildID() ([]byte, error) {
 
 // cString is b up to its first NUL.
 func cString(b []byte) []byte {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		return b[:i]
+	if before, _, ok := bytes.Cut(b, []byte{0}); ok {
+		return before
 	}
 	return b
 }

@@ -27,7 +27,7 @@ func newRoot(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, word := range strings.Fields(string(libraries)) {
+		for word := range strings.FieldsSeq(string(libraries)) {
 			if filepath.IsAbs(word) {
 				install(t, word, filepath.Join(root, word))
 			}
