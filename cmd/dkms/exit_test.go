@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -62,6 +63,30 @@ func TestManualListsStatuses(t *testing.T) {
 	want = slices.Compact(append([]int{0}, want...))
 	if diff := cmp.Diff(want, listed); diff != "" {
 		t.Errorf("exit statuses in dkms.8 (-program +manual):\n%s", diff)
+	}
+}
+
+// Every exit status is shown by a script; the status of an interruption by TestInterrupt.
+func TestEveryStatusIsScripted(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal(scripts, err)
+	}
+	shown := map[string]bool{"130": true}
+	for _, name := range scripts {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^output \S+ (\d+) `).FindAllSubmatch(text, -1) {
+			shown[string(m[1])] = true
+		}
+	}
+	for kind, status := range statuses() {
+		if !shown[strconv.Itoa(status)] {
+			t.Errorf("no script shows status %d (%v)", status, kind)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"dkms-go/dkms/proc"
 )
@@ -38,8 +39,12 @@ func TestScript(t *testing.T) {
 			"output":  output,
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "modaliases": // devices that say which module they want
+				found, err := filepath.Glob("/sys/devices/*/*/modalias")
+				return len(found) > 0, err
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -61,6 +66,11 @@ func setup(e *testscript.Env) error {
 	e.Setenv("DEMO", demo)
 	e.Setenv("K", "6.1.0-0-test")
 	e.Setenv("A", "x86_64")
+	var uname unix.Utsname
+	if err := unix.Uname(&uname); err != nil {
+		return err
+	}
+	e.Setenv("RUNNING", unix.ByteSliceToString(uname.Release[:]))
 	for _, setting := range []string{"try_sign_modules=false", "parallel_jobs=1", "LC_ALL=C", "TZ=UTC"} {
 		name, value, _ := strings.Cut(setting, "=")
 		e.Setenv(name, value)
