@@ -122,6 +122,43 @@ func FuzzStaticEqualsBash(f *testing.F) {
 	})
 }
 
+// FuzzFramework gives any text as framework.conf: nothing panics, no plain file needs a process, and the directories that
+// everything happens in are never empty without the file saying so.
+func FuzzFramework(f *testing.F) {
+	for _, text := range []string{
+		"", "dkms_tree=/srv/dkms\n", "sign_file=\"/usr/lib/linux-kbuild-${kernelver%.*}/scripts/sign-file\"\n",
+		"# nothing\nparallel_jobs=1\nverbose=\"1\"\n", "post_transaction='echo $kernelver'\n", "symlink_modules=\nsource_tree=$install_tree\n",
+	} {
+		f.Add([]byte(text))
+	}
+	dir := f.TempDir()
+	root, err := sysroot.Open(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	file := filepath.Join(dir, "etc/dkms/framework.conf")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l := &conf.Loader{Root: root, Runner: refuse{}}
+		fw, err := l.Framework(t.Context(), "6.1.0")
+		if (fw == nil) != (err != nil) {
+			t.Fatalf("Framework(%q) = %v, %v, want one of them", data, fw, err)
+		}
+		if fw != nil && fw.DKMSTree == "" && !strings.Contains(string(data), "dkms_tree") {
+			t.Errorf("Framework(%q) has no dkms_tree", data)
+		}
+		again, err := l.Framework(t.Context(), "6.1.0")
+		if err == nil && again != fw {
+			t.Errorf("Framework(%q) is evaluated twice", data)
+		}
+	})
+}
+
 // FuzzOSRelease gives any text as os-release: nothing panics, and what is evaluated in process is what bash says.
 func FuzzOSRelease(f *testing.F) {
 	for _, d := range distributions() {

@@ -60,3 +60,48 @@ func installedModule(b *testing.B, dir, name string, kernels int) {
 	}
 	link(src, reg+"/1.0/source")
 }
+
+// BenchmarkManyRecords measures the installation and removal of one package with many kernel objects. Both should grow with
+// their number, no faster.
+func BenchmarkManyRecords(b *testing.B) {
+	for _, records := range []int{75, 150, 300, 600} {
+		b.Run(fmt.Sprint(records), func(b *testing.B) {
+			dir := b.TempDir()
+			manyRecords(b, dir, records)
+			args := []string{"--dkmstree", dir + "/var", "--sourcetree", dir + "/src", "--installtree", dir + "/lib", "--no-depmod", "-k", "6.1.0"}
+			for b.Loop() {
+				for _, verb := range []string{"install", "uninstall"} {
+					var out bytes.Buffer
+					if status := run(context.Background(), append([]string{verb, "big/1"}, args...), &out, &out); status != 0 {
+						b.Fatalf("dkms %s: exit status %d\n%s", verb, status, out.String())
+					}
+				}
+			}
+		})
+	}
+}
+
+// manyRecords fabricates a package that is built for a kernel.
+func manyRecords(b *testing.B, dir string, records int) {
+	b.Helper()
+	var text strings.Builder
+	text.WriteString("PACKAGE_NAME=big\nPACKAGE_VERSION=1\n")
+	module := dir + "/var/big/1/6.1.0/x86_64/module"
+	for _, d := range []string{module, dir + "/src/big-1", dir + "/lib/6.1.0"} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for n := range records {
+		fmt.Fprintf(&text, "BUILT_MODULE_NAME[%d]=m%d\nDEST_MODULE_LOCATION[%d]=/kernel/misc\n", n, n, n)
+		if err := os.WriteFile(fmt.Sprintf("%s/m%d.ko", module, n), []byte("module"), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(dir+"/src/big-1/dkms.conf", []byte(text.String()), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.Symlink(dir+"/src/big-1", dir+"/var/big/1/source"); err != nil {
+		b.Fatal(err)
+	}
+}
