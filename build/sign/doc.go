@@ -7,16 +7,30 @@
 //
 // # Vocabulary
 //
-//	sign command  the kernel's scripts/sign-file, or what framework.conf's
-//	              sign_file names: called with HASH KEY CERTIFICATE FILE
-//	key           PEM file with an unencrypted private key (PKCS #8), mode
+//	built-in      signing in process, without any program: what is done unless
+//	              framework.conf sets sign_file or the key is a pkcs11: URI
+//	sign command  the program that signs otherwise: what sign_file names, or the
+//	              kernel's scripts/sign-file; called with HASH KEY CERTIFICATE
+//	              FILE
+//	key           PEM file with an unencrypted private key of RSA or ECDSA, mode
 //	              0600, or a pkcs11: URI
-//	certificate   X.509 in DER, what mokutil --import takes; the public half,
-//	              upstream calls it the MOK (machine owner key)
+//	certificate   X.509 in DER, what mokutil --import takes, or in PEM, perhaps
+//	              in the same file as the key; upstream calls it the MOK
+//	              (machine owner key)
 //	pair          both of them; half a pair is a key without its certificate or
 //	              the other way round
+//	signature     what follows the module in its file: a detached CMS message,
+//	              12 bytes that say so (struct module_signature), and a marker
 //
-// # Difference from upstream
+// Both ways of signing write the same bytes, but for ECDSA, whose signatures
+// have a random part, and for modules that are signed already: in process the
+// old signature is replaced.
+//
+// # Differences from upstream
+//
+// Upstream knows the sign command only, and signs nothing where the kernel's
+// sign-file is missing. In process a key and a certificate that do not belong
+// together are noticed before anything is signed, instead of by the kernel.
 //
 // Upstream makes a new pair as soon as either half is missing, and so destroys
 // a private key whose certificate may be enrolled in the firmware. Here half a

@@ -26,7 +26,7 @@ type bench struct {
 
 // newBench writes files into a new root; those whose path contains "/bin/" or
 // "sign-file" are executable.
-func newBench(t *testing.T, files map[string]string) *bench {
+func newBench(t testing.TB, files map[string]string) *bench {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
@@ -39,7 +39,7 @@ func newBench(t *testing.T, files map[string]string) *bench {
 	return &bench{dir: dir, root: root}
 }
 
-func write(t *testing.T, host, content string) {
+func write(t testing.TB, host, content string) {
 	t.Helper()
 	perm := os.FileMode(0o644)
 	if strings.Contains(host, "/bin/") || strings.HasSuffix(host, "sign-file") {
@@ -113,7 +113,7 @@ func (b *bench) files(t *testing.T) map[string]string {
 }
 
 // tool runs a program that the tests need; a missing one is a failure.
-func tool(t *testing.T, argv ...string) string {
+func tool(t testing.TB, argv ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "MAKE") }), "LC_ALL=C")

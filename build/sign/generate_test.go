@@ -2,10 +2,7 @@ package sign_test
 
 import (
 	"bytes"
-	"context"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"dkms-go/build/sign"
-	"dkms-go/conf/sysroot"
 )
 
 // newPair makes a key pair and returns the host paths of its files.
@@ -103,62 +99,6 @@ func serial(t *testing.T, certFile string) string {
 	t.Helper()
 	text := tool(t, "openssl", "x509", "-inform", "DER", "-in", certFile, "-noout", "-serial")
 	return strings.TrimSpace(strings.TrimPrefix(text, "serial="))
-}
-
-// A module is built with every kernel's headers found here, signed by that
-// kernel's own sign-file with a new pair, and read back with modinfo.
-func TestSignWithTheKernelsSignFile(t *testing.T) {
-	t.Parallel()
-	builds, err := filepath.Glob("/lib/modules/*/build/scripts/sign-file")
-	if err != nil || len(builds) == 0 {
-		t.Fatal("no sign-file at /lib/modules/*/build/scripts: install linux-headers-amd64 (Debian) or your kernel's headers")
-	}
-	keyFile, certFile := newPair(t, time.Now())
-	for _, signFile := range builds {
-		headers := strings.TrimSuffix(signFile, "/scripts/sign-file")
-		t.Run(filepath.Base(filepath.Dir(headers)), func(t *testing.T) {
-			t.Parallel()
-			module := buildModule(t, headers)
-			root, err := sysroot.Open("/")
-			if err != nil {
-				t.Fatal(err)
-			}
-			signer, err := sign.Prepare(t.Context(), sign.Request{
-				Root:           root,
-				Release:        filepath.Base(filepath.Dir(headers)),
-				InstallTree:    "/lib/modules",
-				Config:         certFile, // any file that exists
-				ConfigValue:    func(string) (string, bool) { return "sha384", true },
-				TrySignModules: "true",
-				SigningKey:     keyFile,
-				Certificate:    certFile,
-				Runner: func(ctx context.Context, argv []string, out io.Writer) error {
-					cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-					cmd.Stdout, cmd.Stderr = out, out
-					return cmd.Run()
-				},
-			})
-			if err != nil || signer == nil {
-				t.Fatalf("Prepare = %v, %v", signer, err)
-			}
-			if err := signer.Sign(t.Context(), module); err != nil {
-				t.Fatalf("Sign = %v", err)
-			}
-			field := func(name string) string {
-				return strings.TrimSpace(tool(t, "modinfo", "-F", name, module))
-			}
-			got := map[string]string{
-				"signer":       field("signer"),
-				"sig_key":      strings.ReplaceAll(field("sig_key"), ":", ""),
-				"sig_hashalgo": field("sig_hashalgo"),
-			}
-			want := map[string]string{"signer": "DKMS module signing key", "sig_key": serial(t, certFile), "sig_hashalgo": "sha384"}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("modinfo (-want +got):\n%s", diff)
-			}
-			verify(t, module, certFile)
-		})
-	}
 }
 
 // verify checks the signature at the end of a module with openssl: the trailer

@@ -2,6 +2,7 @@ package sign
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -14,6 +15,9 @@ type Pair struct {
 	Key         string // or a pkcs11: URI
 	Certificate string
 }
+
+// onToken reports whether the key is no file.
+func (p Pair) onToken() bool { return strings.HasPrefix(p.Key, "pkcs11:") }
 
 // Where upstream keeps the pair it makes itself, whatever the DKMS tree is.
 const (
@@ -35,28 +39,16 @@ const (
 //
 // The caller sees to it that no two runs do this at once.
 func PrepareKeys(ctx context.Context, r Request) (*Pair, error) {
-	pair := Pair{Key: r.SigningKey, Certificate: r.Certificate}
-	if pair.Key == "" {
-		switch {
-		case strings.HasPrefix(r.Distribution, "ubuntu"):
-			pair = Pair{Key: ubuntuKey, Certificate: ubuntuCertificate}
-			if ok, err := r.ubuntuKeys(ctx, pair); err != nil || !ok {
-				return nil, err
-			}
-		case strings.HasPrefix(r.Distribution, "gentoo"):
-			pair = r.gentooKeys()
+	pair := r.names()
+	if r.keysByUbuntu() {
+		if ok, err := r.ubuntuKeys(ctx, pair); err != nil || !ok {
+			return nil, err
 		}
 	}
-	if pair.Key == "" {
-		pair.Key = defaultKey
-	}
 	r.report(Key{Path: pair.Key})
-	if pair.Certificate == "" {
-		pair.Certificate = defaultCertificate
-	}
 	r.report(Certificate{Path: pair.Certificate})
 
-	if !strings.HasPrefix(pair.Key, "pkcs11:") {
+	if !pair.onToken() {
 		ok, err := r.ensure(ctx, pair)
 		if err != nil || !ok {
 			return nil, err
@@ -67,6 +59,25 @@ func PrepareKeys(ctx context.Context, r Request) (*Pair, error) {
 		return nil, nil
 	}
 	return &pair, nil
+}
+
+// names tells where the pair is, or would be.
+func (r *Request) names() Pair {
+	pair := Pair{Key: r.SigningKey, Certificate: r.Certificate}
+	if pair.Key == "" {
+		switch {
+		case r.keysByUbuntu():
+			return Pair{Key: ubuntuKey, Certificate: ubuntuCertificate}
+		case strings.HasPrefix(r.Distribution, "gentoo"):
+			pair = r.gentooKeys()
+		}
+	}
+	return Pair{Key: cmp.Or(pair.Key, defaultKey), Certificate: cmp.Or(pair.Certificate, defaultCertificate)}
+}
+
+// keysByUbuntu reports whether the pair is in the care of Ubuntu's program.
+func (r *Request) keysByUbuntu() bool {
+	return r.SigningKey == "" && strings.HasPrefix(r.Distribution, "ubuntu")
 }
 
 // ensure makes the pair unless it exists. Half a pair stays as it is.

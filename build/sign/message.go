@@ -13,7 +13,7 @@ type (
 	ConfigNotFound struct{ Path string }
 	// NoFacility (final): the kernel is built without module signatures.
 	NoFacility struct{}
-	// SignCommand names the program that signs.
+	// SignCommand names the program that signs; "built-in" when it is this one.
 	SignCommand struct{ Path string } //nolint:revive // the glossary has it so
 	// BinaryNotFound (final): a program is missing or not executable. Path is
 	// the sign command, or the bare name update-secureboot-policy.
@@ -38,17 +38,33 @@ type (
 		Path string
 		Err  error
 	}
+	// KeyUnreadable (final): there is a file, but no key to sign with in it.
+	KeyUnreadable struct {
+		Path string
+		Err  error
+	}
+	// CertificateUnreadable (final): likewise for the certificate.
+	CertificateUnreadable struct {
+		Path string
+		Err  error
+	}
+	// KeyMismatch (final): the certificate is that of another key, so nobody
+	// could verify the signatures.
+	KeyMismatch struct{ Key, Certificate string }
 )
 
-func (Disabled) message()         {}
-func (InChroot) message()         {}
-func (ConfigNotFound) message()   {}
-func (NoFacility) message()       {}
-func (SignCommand) message()      {}
-func (BinaryNotFound) message()   {}
-func (Key) message()              {}
-func (Certificate) message()      {}
-func (Generating) message()       {}
-func (HalfPair) message()         {}
-func (KeyNotGenerated) message()  {}
-func (CertNotGenerated) message() {}
+func (Disabled) message()              {}
+func (InChroot) message()              {}
+func (ConfigNotFound) message()        {}
+func (NoFacility) message()            {}
+func (SignCommand) message()           {}
+func (BinaryNotFound) message()        {}
+func (Key) message()                   {}
+func (Certificate) message()           {}
+func (Generating) message()            {}
+func (HalfPair) message()              {}
+func (KeyNotGenerated) message()       {}
+func (CertNotGenerated) message()      {}
+func (KeyUnreadable) message()         {}
+func (CertificateUnreadable) message() {}
+func (KeyMismatch) message()           {}

@@ -1,31 +1,47 @@
 package sign
 
-import (
-	"context"
-	"path"
-	"strings"
-)
+import "context"
 
 // Prepare decides whether modules are signed and gets everything ready for it,
 // making a key pair where there is none (prepare_signing, prepare_mok). It
 // returns nil when modules won't be signed; the last message reported is the
 // reason. The error is ctx's, or nil.
+//
+// A program signs when the administrator has set one, and with keys that are no
+// files; everything else is signed in process.
 func Prepare(ctx context.Context, r Request) (*Signer, error) {
 	hash, ok := r.hash()
 	if !ok {
 		return nil, nil
 	}
+	if r.SignFile != "" || r.names().onToken() {
+		return r.prepareProgram(ctx, hash)
+	}
+	r.report(SignCommand{Path: builtIn})
+	pair, err := PrepareKeys(ctx, r)
+	if err != nil || pair == nil {
+		return nil, err
+	}
+	key, certificate, ok := r.identity(*pair)
+	if !ok {
+		return nil, nil
+	}
+	return New(r.Root, hash, key, certificate), nil
+}
+
+// prepareProgram is Prepare when a program signs.
+func (r *Request) prepareProgram(ctx context.Context, hash string) (*Signer, error) {
 	command := r.signCommand()
 	r.report(SignCommand{Path: command})
 	if info, err := r.Root.Stat(command); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 		r.report(BinaryNotFound{Path: command})
 		return nil, nil //nolint:nilerr // the message tells
 	}
-	pair, err := PrepareKeys(ctx, r)
+	pair, err := PrepareKeys(ctx, *r)
 	if err != nil || pair == nil {
 		return nil, err
 	}
-	return &Signer{run: r.Runner, Command: command, Hash: hash, Pair: *pair}, nil
+	return &Signer{Command: command, Hash: hash, method: &program{r.Runner, command, hash, *pair}}, nil
 }
 
 // hash is the digest to sign with; false when policy, surroundings or kernel
@@ -47,31 +63,4 @@ func (r *Request) hash() (string, bool) {
 		r.report(NoFacility{})
 	}
 	return hash, ok
-}
-
-// signCommand is sign_file, or where the distribution keeps the program.
-func (r *Request) signCommand() string {
-	if r.SignFile != "" {
-		return r.SignFile
-	}
-	var command string
-	switch {
-	case strings.HasPrefix(r.Distribution, "debian"):
-		version := r.Release
-		if dot := strings.LastIndexByte(version, '.'); dot >= 0 {
-			version = version[:dot]
-		}
-		command = "/usr/lib/linux-kbuild-" + version + "/scripts/sign-file"
-	case strings.HasPrefix(r.Distribution, "ubuntu"):
-		command = "/usr/src/linux-headers-" + r.Release + "/scripts/sign-file"
-		if kmodsign, ok := r.LookPath("kmodsign"); ok {
-			command = kmodsign
-		}
-	case strings.HasPrefix(r.Distribution, "gentoo"):
-		command = "/usr/src/linux-" + r.Release + "/scripts/sign-file"
-	}
-	if command == "" || !r.isRegular(command) {
-		command = path.Join(r.InstallTree, r.Release, "build/scripts/sign-file")
-	}
-	return command
 }

@@ -1,30 +1,36 @@
 package sign
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"strings"
 )
 
-// Signer signs module files for one kernel by running its sign command.
+// Signer signs the module files of one kernel. Several files may be signed at
+// once.
 type Signer struct {
-	run     Runner
-	Command string // sign-file, kmodsign or what the administrator chose
-	Hash    string // as sign-file takes it: "sha256"
-	Pair    Pair
+	Command string // the program that signs, or "built-in"
+	Hash    string // as the kernel's configuration has it: "sha256"
+	method  method
+}
+
+// method is a way to sign a file in place. The output is what an administrator
+// is told when it fails.
+type method interface {
+	sign(ctx context.Context, abs string) (output string, err error)
 }
 
 // FailedError says that a module file could not be signed.
 type FailedError struct {
-	File   string
-	Output string // what the sign command printed, without final newlines
+	File string
+	// Output is what there is to tell about it: what the sign command printed,
+	// without final newlines, or the reason when signing in process.
+	Output string
 	Err    error
 }
 
 func (e *FailedError) Error() string {
 	text := fmt.Sprintf("sign %q: %v", e.File, e.Err)
-	if e.Output != "" {
+	if e.Output != "" && e.Output != e.Err.Error() {
 		text += ": " + e.Output
 	}
 	return text
@@ -35,10 +41,8 @@ func (e *FailedError) Unwrap() error { return e.Err }
 // Sign appends a signature to the module file at abs, in place. The error is a
 // *FailedError.
 func (s *Signer) Sign(ctx context.Context, abs string) error {
-	var out bytes.Buffer
-	err := s.run(ctx, []string{s.Command, s.Hash, s.Pair.Key, s.Pair.Certificate, abs}, &out)
-	if err != nil {
-		return &FailedError{File: abs, Output: strings.TrimRight(out.String(), "\n"), Err: err}
+	if output, err := s.method.sign(ctx, abs); err != nil {
+		return &FailedError{File: abs, Output: output, Err: err}
 	}
 	return nil
 }

@@ -284,6 +284,12 @@ func signing(m sign.Message) string {
 		return "Key file " + m.Path + " not found and can't be generated" + unsigned
 	case sign.CertNotGenerated:
 		return "Certificate file " + m.Path + " not found and can't be generated" + unsigned
+	case sign.KeyUnreadable:
+		return fmt.Sprintf("Key file %s cannot be used: %v%s", m.Path, m.Err, unsigned)
+	case sign.CertificateUnreadable:
+		return fmt.Sprintf("Certificate file %s cannot be used: %v%s", m.Path, m.Err, unsigned)
+	case sign.KeyMismatch:
+		return "Key " + m.Key + " does not belong to certificate " + m.Certificate + unsigned
 	}
 	return fmt.Sprint(m)
 }

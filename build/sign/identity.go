@@ -1,0 +1,113 @@
+package sign
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ParseKey returns the first private key of a PEM file, of RSA or ECDSA, in any
+// of the forms that openssl writes: PKCS #8, PKCS #1 (RSA PRIVATE KEY) and SEC 1
+// (EC PRIVATE KEY). What else is in the file, such as a certificate, is passed
+// over. An encrypted key is an error.
+func ParseKey(data []byte) (crypto.Signer, error) {
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			return nil, errors.New("it has no private key in PEM")
+		}
+		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			continue
+		}
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return nil, errors.New("it is encrypted, which takes a program: see sign_file in framework.conf")
+		}
+		key, err := parseKeyBlock(block)
+		if err != nil {
+			return nil, err
+		}
+		switch key := key.(type) {
+		case *rsa.PrivateKey:
+			return key, nil
+		case *ecdsa.PrivateKey:
+			return key, nil
+		}
+		return nil, fmt.Errorf("no signatures with a key of type %T", key)
+	}
+}
+
+func parseKeyBlock(block *pem.Block) (any, error) {
+	switch block.Type {
+	case "PRIVATE KEY":
+		return x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		return x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		return x509.ParseECPrivateKey(block.Bytes)
+	}
+	return nil, fmt.Errorf("no signatures with a key of type %q", block.Type)
+}
+
+// ParseCertificate returns the certificate of a DER file, or the first one of a
+// PEM file, which may hold other things as well. As in sign-file the first two
+// bytes of DER tell the two apart.
+func ParseCertificate(data []byte) (*x509.Certificate, error) {
+	if len(data) > 1 && data[0] == 0x30 && data[1] >= 0x81 && data[1] <= 0x84 {
+		return x509.ParseCertificate(data)
+	}
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			return nil, errors.New("it has no certificate, in DER or PEM")
+		}
+		if block.Type == "CERTIFICATE" || block.Type == "X509 CERTIFICATE" {
+			return x509.ParseCertificate(block.Bytes)
+		}
+	}
+}
+
+// identity reads a pair. False means that it cannot be used; the message
+// reported says why.
+func (r *Request) identity(pair Pair) (crypto.Signer, *x509.Certificate, bool) {
+	key, err := load(r, pair.Key, ParseKey)
+	if err != nil {
+		r.report(KeyUnreadable{Path: pair.Key, Err: err})
+		return nil, nil, false
+	}
+	certificate, err := load(r, pair.Certificate, ParseCertificate)
+	if err != nil {
+		r.report(CertificateUnreadable{Path: pair.Certificate, Err: err})
+		return nil, nil, false
+	}
+	if !belongs(key, certificate) {
+		r.report(KeyMismatch(pair))
+		return nil, nil, false
+	}
+	return key, certificate, true
+}
+
+// load reads and parses a file of a pair. Longer ones than 1 MiB are none.
+func load[T any](r *Request, abs string, parse func([]byte) (T, error)) (T, error) {
+	var none T
+	f, err := r.Root.Open(abs)
+	if err != nil {
+		return none, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return none, err
+	}
+	return parse(data)
+}
+
+func belongs(key crypto.Signer, certificate *x509.Certificate) bool {
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(certificate.PublicKey)
+}
