@@ -24,7 +24,7 @@ func (p *planner) autoinstall(ctx context.Context, r Request) error {
 	for _, m := range newest {
 		known[m.Name] = true
 		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
-		if p.Tree.Installed(i) {
+		if p.Tree.Installed(i) || p.weaklyInstalled(i) {
 			p.plan.Present = append(p.plan.Present, m.Name)
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	"dkms-go/conf"
@@ -48,6 +49,8 @@ type Builder struct {
 	Stderr    io.Writer
 	Emit      dkms.Emit
 	Options   Options
+
+	kernels sync.Map // Target to *kernel.Kernel, see kernel
 }
 
 // Host is what a builder knows of the machine that it runs on, as opposed to the root that it works on.
@@ -56,14 +59,21 @@ type Host struct {
 	Root *sysroot.Root // its own "/", for /proc and /sys
 }
 
-// kernel returns the kernel of a target as it is found on disk.
+// kernel returns the kernel of a target as it is found on disk. It looks once for each.
 func (b *Builder) kernel(t Target) (*kernel.Kernel, error) {
-	return kernel.Find(b.Root, kernel.Options{
+	if k, ok := b.kernels.Load(t); ok {
+		return k.(*kernel.Kernel), nil
+	}
+	k, err := kernel.Find(b.Root, kernel.Options{
 		InstallTree:  b.Tree.Options().InstallTree,
 		SourceDir:    b.Options.KernelSource,
 		Config:       b.Options.KernelConfig,
 		Distribution: string(b.Tree.Options().Distribution),
 	}, t.Kernel, t.Arch)
+	if err == nil {
+		b.kernels.Store(t, k)
+	}
+	return k, err
 }
 
 // loaderFor returns the loader for configuration files in another root, with everything else as in Conf.

@@ -25,6 +25,14 @@ func (r *run) weakModules(ctx context.Context, i dkms.Instance, c *conf.Module, 
 	})
 }
 
+// HasWeakModules reports whether the distribution has a program that links modules into other kernels.
+func (b *Builder) HasWeakModules() bool { return b.weakCommand("", true) != nil }
+
+// weaklyInstalled reports whether the kernel of i uses the objects of that module built for another kernel.
+func (b *Builder) weaklyInstalled(i dkms.Instance) bool {
+	return b.HasWeakModules() && len(b.Tree.Weak(dkms.Filter{Name: i.Name, Version: i.Version, Kernel: i.Kernel, Arch: i.Arch})) > 0
+}
+
 // weakCommand returns the program that is told, or nil. dkms 3.4 hands SUSE's the text ${kernelver} instead of the kernel.
 func (b *Builder) weakCommand(kernel string, add bool) []string {
 	if b.Options.NoWeakModules {

@@ -44,6 +44,13 @@ func (s *session) status(ctx context.Context) error {
 				s.hint("%v", e.Err)
 			}
 		}
+		if !s.HasWeakModules() {
+			continue
+		}
+		for _, w := range s.Tree.Weak(f) {
+			i := w.Instance
+			s.say("%s, %s, %s, %s: installed-weak from %s", i.Name, i.Version, i.Kernel, i.Arch, w.From)
+		}
 	}
 	return nil
 }
