@@ -37,10 +37,13 @@ func (r *run) install(ctx context.Context, s Step) error {
 	if err := r.script(ctx, i, "pre_install", c.PreInstall); err != nil && !o.Force {
 		return &dkms.Error{Kind: dkms.PreInstallFailed, Instance: i, Err: err}
 	}
-	if err := r.Tree.Install(ctx, i, ps, find(k, ps), o, r.Emit); err != nil {
+	err = r.Tree.Install(ctx, i, ps, find(k, ps), o, r.Emit)
+	if r.Tree.Installed(i) { // also when what the previous version left could not be tidied up
+		r.dirty[i.Kernel] = append(r.dirty[i.Kernel], i)
+	}
+	if err != nil {
 		return err
 	}
-	r.dirty[i.Kernel] = append(r.dirty[i.Kernel], i)
 	r.weakModules(ctx, i, c, ps, true)
 	_ = r.script(ctx, i, "post_install", c.PostInstall) // its status has never counted
 	return ctx.Err()
@@ -133,7 +136,10 @@ func (r *run) owned(ctx context.Context) func(dir string) bool {
 
 // index brings the indexes of a kernel up to date, after the last step of the run that concerns it. If that fails, what
 // the run installed for this kernel goes back to built. loud is false when the step that it was to follow has failed.
+//
+// An interruption does not stop it: until it is done, modprobe does not know of what is there, or knows of what is not.
 func (r *run) index(ctx context.Context, s Step, loud bool) error {
+	ctx = context.WithoutCancel(ctx)
 	release := s.Instance.Kernel
 	command := "depmod -a " + release
 	if loud {
@@ -184,7 +190,6 @@ func status(err error) int {
 
 // rollBack takes what this run installed for a kernel out of it again.
 func (r *run) rollBack(ctx context.Context, s Step, cause error) error {
-	ctx = context.WithoutCancel(ctx)
 	errs := []error{cause}
 	installed := r.dirty[s.Instance.Kernel]
 	delete(r.dirty, s.Instance.Kernel)

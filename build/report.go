@@ -1,5 +1,11 @@
 package build
 
+import (
+	"errors"
+
+	"dkms-go/dkms"
+)
+
 // Outcome is what became of a step.
 type Outcome int
 
@@ -28,6 +34,17 @@ type Result struct {
 type Report struct {
 	Plan    *Plan
 	Results []Result
+}
+
+// Interrupted returns the error of kind Interrupted that ended the run, or nil.
+func (r *Report) Interrupted() error {
+	for _, res := range r.Results {
+		var e *dkms.Error
+		if errors.As(res.Err, &e) && e.Kind == dkms.Interrupted {
+			return res.Err
+		}
+	}
+	return nil
 }
 
 // Err returns the first failure of the run, or nil. One target's failure does not hide behind another's success: dkms 3.4

@@ -54,20 +54,28 @@ type run struct {
 	dirty    map[string][]dkms.Instance // by kernel: what changed since its indexes were written; installed instances
 	cleanup  map[int][]func() error     // by part: what remains to be done after the indexes are written
 	quiet    bool                       // the module at work is one of upstream's test modules
+
+	interrupted bool // somebody has been told that the run was interrupted
 }
 
 func (r *run) step(ctx context.Context, n int) Result {
 	s := r.plan.Steps[n]
+	_, dirty := r.dirty[s.Instance.Kernel]
+	due := s.Action == Index && s.Skip == Needed && dirty
 	if r.blocked(s) {
 		res := Result{Step: s, Outcome: Blocked}
-		if _, dirty := r.dirty[s.Instance.Kernel]; s.Action == Index && s.Skip == Needed && dirty {
-			// The steps that it was merged with did change modules.
+		if due { // the steps that it was merged with did change modules
 			res.Err = r.index(ctx, s, false)
 		}
 		return res
 	}
-	if err := ctx.Err(); err != nil {
-		return Result{Step: s, Outcome: Failed, Err: &dkms.Error{Kind: dkms.Interrupted, Instance: s.Instance, Err: err}}
+	if err := ctx.Err(); err != nil && !due {
+		res := Result{Step: s, Outcome: Failed, Err: &dkms.Error{Kind: dkms.Interrupted, Instance: s.Instance, Err: err}}
+		if !r.interrupted { // told of once, for the first step that does not happen
+			r.interrupted = true
+			r.Emit(StepEnded(res))
+		}
+		return res
 	}
 	r.enter(s.Part)
 	r.Emit(StepBegun{s})
@@ -75,6 +83,7 @@ func (r *run) step(ctx context.Context, n int) Result {
 	if s.Skip == Needed || s.Skip == Merged {
 		res.Err = interrupted(ctx, s, r.do(ctx, s))
 		res.Outcome = outcome(res.Err)
+		r.interrupted = res.Err != nil && ctx.Err() != nil
 	}
 	r.Emit(StepEnded(res))
 	return res

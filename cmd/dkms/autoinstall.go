@@ -60,6 +60,9 @@ func (s *session) autoinstall(ctx context.Context) error {
 		return nil
 	}
 	report := s.Run(ctx, p)
+	if err := report.Interrupted(); err != nil {
+		return reportedError{err}
+	}
 	for _, res := range report.Results {
 		if res.Step.Part < 0 && res.Err != nil { // the kernel itself cannot be worked for
 			return reportedError{res.Err}

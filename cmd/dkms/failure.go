@@ -176,7 +176,7 @@ func buildSentence(e *dkms.Error) []string {
 	case dkms.VacateFailed:
 		return []string{fmt.Sprintf("dkms %s for kernel %s (%s) failed for module(s) %s.", e.Subject, i.Kernel, i.Arch, strings.Join(e.Detail, " "))}
 	case dkms.Interrupted:
-		return []string{"Interrupted. What was begun has been taken back."}
+		return []string{"Interrupted. What was begun is finished or taken back."}
 	}
 	return archiveSentence(e)
 }

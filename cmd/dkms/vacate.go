@@ -58,6 +58,9 @@ func (s *session) vacate(ctx context.Context, wanted bool) error {
 	}
 	var failed []string
 	report := s.Run(ctx, p)
+	if err := report.Interrupted(); err != nil {
+		return reportedError{err}
+	}
 	for _, res := range report.Results {
 		if res.Err == nil {
 			continue
