@@ -121,3 +121,19 @@ func TestEveryVerbIsThere(t *testing.T) {
 		t.Errorf("verbs (-words +table):\n%s", diff)
 	}
 }
+
+// Every error says what to do next: in its sentence where that is a sentence of dkms 3.4, or after it.
+func TestEveryKindSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	// These say it in the sentence, or there is nothing to be done.
+	said := []dkms.Kind{
+		dkms.Internal, dkms.Interrupted, dkms.BadName, dkms.UnknownAction, dkms.NotRoot, dkms.TreeNotWritable, dkms.BadConf,
+		dkms.HeadersMissing, dkms.Excluded, dkms.NothingInstalled, dkms.SigningKeyUnusable, dkms.NoTemplate, dkms.SameTemplate,
+		dkms.PackageFailed,
+	}
+	for _, k := range dkms.Kinds() {
+		if got := remedy(&dkms.Error{Kind: k}); (got == "") != slices.Contains(said, k) {
+			t.Errorf("remedy of kind %v is %q", k, got)
+		}
+	}
+}

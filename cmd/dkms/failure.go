@@ -31,8 +31,8 @@ func (p *printer) report(err error) {
 			p.hint("%s", strings.TrimRight(line, "\n"))
 		}
 	}
-	if e.Remedy != "" {
-		p.hint("%s", e.Remedy)
+	if r := remedy(e); r != "" {
+		p.hint("%s", r)
 	}
 }
 
