@@ -55,14 +55,7 @@ func (s *session) upward(ctx context.Context, goal build.Action) error {
 			return err
 		}
 	}
-	need := s.needTree
-	if goal == build.Install {
-		need = s.needRoot
-	}
-	if err := need(); err != nil {
-		return err
-	}
-	ts, err := s.targets(ctx)
+	ts, err := s.permitted(ctx, goal == build.Install)
 	if err != nil {
 		return err
 	}

@@ -44,14 +44,7 @@ func (s *session) downward(ctx context.Context, goal build.Action) error {
 	if err := s.Tree.CheckRegistered(s.module); err != nil {
 		return err
 	}
-	need := s.needTree
-	if goal == build.Uninstall {
-		need = s.needRoot
-	}
-	if err := need(); err != nil {
-		return err
-	}
-	ts, err := s.targets(ctx)
+	ts, err := s.permitted(ctx, goal == build.Uninstall)
 	if err != nil {
 		return err
 	}

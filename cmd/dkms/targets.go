@@ -60,6 +60,18 @@ func (s *session) targets(ctx context.Context) ([]build.Target, error) {
 	return ts, nil
 }
 
+// permitted is targets for a user who may change them: those of kernels takes root, that of the registry write access.
+func (s *session) permitted(ctx context.Context, kernels bool) ([]build.Target, error) {
+	need := s.needTree
+	if kernels {
+		need = s.needRoot
+	}
+	if err := need(); err != nil {
+		return nil, err
+	}
+	return s.targets(ctx)
+}
+
 // builtTargets returns the kernels that the module is built for: first those where it is not installed, each group by
 // version, which is the order that dkms 3.4 has for --all.
 func (s *session) builtTargets() []build.Target {
