@@ -60,7 +60,7 @@ func (s *session) targets(ctx context.Context) ([]build.Target, error) {
 	return ts, nil
 }
 
-// permitted is targets for a user who may change them: those of kernels takes root, that of the registry write access.
+// permitted is targets for a user who may make a change: one of a kernel takes root, one of the registry write access.
 func (s *session) permitted(ctx context.Context, kernels bool) ([]build.Target, error) {
 	need := s.needTree
 	if kernels {
