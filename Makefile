@@ -60,6 +60,12 @@ e2e-conf: ## dkms.conf of all of Debian's module packages, against upstream's (U
 	@scripts/deps test
 	@scripts/e2e-conf --upstream '$(UPSTREAM)' $(SUITES)
 
+e2e-random: build ## random sequences with another dkms and ours, compared (UPSTREAM=checkout; default Debian's package)
+	@scripts/e2e-random $(if $(UPSTREAM),--upstream '$(UPSTREAM)')
+
+e2e-oracle: build ## what upstream's tests leave out, against upstream's dkms (UPSTREAM=checkout)
+	@scripts/e2e-oracle --upstream '$(UPSTREAM)'
+
 install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
 
@@ -67,4 +73,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf install clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle install clean

@@ -146,13 +146,17 @@ func (p *planner) wish(ctx context.Context, w *wish, done map[string]int, force 
 
 // match plans the installation of what is installed on another kernel (run_match in dkms.in).
 func (p *planner) match(ctx context.Context, r Request) error {
-	ms, err := p.Tree.Modules(dkms.Filter{Name: r.Module.Name})
+	ms, err := p.Tree.Modules(dkms.Filter{})
 	if err != nil {
 		return err
 	}
 	t := r.target(0)
 	for _, m := range ms {
-		if p.Tree.Broken(m) || !p.Tree.Installed(dkms.Instance{Module: m, Kernel: r.Template.Kernel, Arch: t.Arch}) {
+		if p.Tree.Broken(m) {
+			p.plan.Broken = append(p.plan.Broken, m)
+			continue
+		}
+		if r.Module.Name != "" && r.Module.Name != m.Name || !p.Tree.Installed(dkms.Instance{Module: m, Kernel: r.Template.Kernel, Arch: t.Arch}) {
 			continue
 		}
 		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
@@ -170,7 +174,10 @@ func (p *planner) vacate(ctx context.Context, r Request) error {
 	if err != nil {
 		return err
 	}
-	t := r.target(0)
+	t, why := r.target(0), Leaving
+	if r.Wanted {
+		why = Renewed
+	}
 	uninstalls := false
 	for _, m := range ms {
 		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
@@ -183,7 +190,7 @@ func (p *planner) vacate(ctx context.Context, r Request) error {
 			}
 		}
 		uninstalls = uninstalls || p.Tree.Installed(i)
-		p.unbuild(ctx, i, p.part(i, Leaving), true)
+		p.unbuild(ctx, i, p.part(i, why), true)
 	}
 	kernel := dkms.Instance{Kernel: t.Kernel, Arch: t.Arch}
 	if uninstalls {

@@ -99,10 +99,10 @@ func (b *Builder) Evaluate(ctx context.Context, i dkms.Instance) (*conf.Module, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if !usable(c) {
-		return nil, nil, &InvalidConfError{Problems: c.Check(false)}
-	}
 	records, err := c.Buildable(ctx, target(k))
+	if err == nil && !usable(c) {
+		err = &InvalidConfError{Problems: c.Check(false)} // what it says of its records may still be right
+	}
 	return c, records, err
 }
 

@@ -236,7 +236,7 @@ func (r *run) script(ctx context.Context, i dkms.Instance, name, value string) e
 		return nil
 	}
 	r.Emit(ScriptBegun{Name: name})
-	env := slices.Concat(r.Env, []string{"kernelver=" + i.Kernel, "arch=" + i.Arch, "module=" + i.Name, "module_version=" + i.Version})
+	env := slices.Concat(r.Env, []string{"kernelver=" + i.Kernel, "arch=" + i.Arch, "module=" + i.Name, "module_version=" + i.Version, "PWD=" + dir})
 	err := r.Runner.Run(ctx, proc.Cmd{Args: words, Dir: dir, Env: env, Root: r.Root.Dir(), Stdout: r.Stdout, Stderr: r.Stderr})
 	if err == nil {
 		return nil

@@ -139,6 +139,7 @@ const (
 	Wished               // the module wants to be installed automatically
 	Matched              // the module is installed on the kernel to be matched
 	Leaving              // the kernel goes away
+	Renewed              // the kernel is about to be installed over itself
 	Rebuilt              // a module that this one was built with has another version now
 )
 
@@ -147,7 +148,7 @@ type Plan struct {
 	Request Request
 	Parts   []Part
 	Steps   []Step
-	Broken  []dkms.Module // registered modules without source, which Autoinstall passes over
+	Broken  []dkms.Module // registered modules without source, which Autoinstall and Match pass over
 	Present []string      // of Autoinstall: names of modules that are installed already
 }
 

@@ -38,6 +38,9 @@ func (r *run) enter(part int) {
 		r.Emit(PartEnded{Part: r.plan.Parts[r.part], Number: r.part})
 	}
 	r.part = part
+	if part >= 0 && r.plan.Parts[part].Why == Matched {
+		clear(r.prepared) // run_match of dkms.in has each build prepare its kernel
+	}
 	if part >= 0 {
 		r.Emit(PartBegun{Part: r.plan.Parts[part], Number: part})
 	}

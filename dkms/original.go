@@ -52,6 +52,7 @@ func (t *Tree) restore(i Instance, p Placement, emit Emit) error {
 	if err != nil {
 		return err
 	}
+	lost := map[string]bool{} // archived files whose note cannot be followed
 	for _, origin := range origins {
 		file := strings.TrimSuffix(origin, ".origin")
 		if !t.isFile(file) {
@@ -64,6 +65,7 @@ func (t *Tree) restore(i Instance, p Placement, emit Emit) error {
 		to, _, _ := strings.Cut(string(note), "\n")
 		if !strings.HasPrefix(to, lib+"/") || path.Clean(to) != to {
 			emit(OriginNotUsable{Location: to, File: origin})
+			lost[file] = true
 			continue
 		}
 		emit(OriginalRestored{Path: to})
@@ -73,10 +75,10 @@ func (t *Tree) restore(i Instance, p Placement, emit Emit) error {
 		}
 	}
 	// Archives of older versions do not say where the file was.
-	if f := t.findFile(dir, p.Name); f != "" && t.noOrigin(f) {
+	if f := t.findFile(dir, p.Name); f != "" && (t.noOrigin(f) || lost[f]) {
 		to := path.Join(lib, p.ConfDest, path.Base(f))
 		emit(OriginalRestored{})
-		if err := errors.Join(t.root.MkdirAll(path.Dir(to), 0o755), t.root.Rename(f, to)); err != nil {
+		if err := errors.Join(t.root.MkdirAll(path.Dir(to), 0o755), t.root.Rename(f, to), t.removeFile(f+".origin")); err != nil {
 			return fmt.Errorf("restore %s: %w", to, err)
 		}
 	}

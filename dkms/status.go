@@ -28,7 +28,7 @@ type Entry struct {
 }
 
 // Evaluate returns what the dkms.conf of a registered module asks for on a kernel, with the indexes of the records that
-// are built there.
+// are built there. With an error it may return a module nonetheless, as far as the file can be understood.
 type Evaluate func(ctx context.Context, i Instance) (*conf.Module, []int, error)
 
 // Modules returns the registrations that match, ordered by name and version.
@@ -108,8 +108,8 @@ func (t *Tree) entry(ctx context.Context, i Instance, eval Evaluate) Entry {
 		e.State = Installed
 	}
 	m, records, err := eval(ctx, i)
-	if err != nil {
-		e.Err = err
+	e.Err = err
+	if m == nil {
 		return e
 	}
 	for _, p := range t.Placements(m, records, "") {

@@ -51,8 +51,7 @@ func (e *LayoutError) Error() string {
 // Index runs depmod for release (do_depmod). A kernel without modules.dep is
 // left alone: it has been removed, or its image is not installed yet. When
 // modules.dep is empty afterwards the last module is gone; then the indexes
-// are removed, and the directory if nothing else is in it. The error is a
-// *LayoutError, or the Runner's.
+// are removed, and the directory if nothing else is in it.
 func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 	dir := path.Join(x.InstallTree, release)
 	result := Result{ModulesDep: path.Join(dir, "modules.dep")}
@@ -60,10 +59,11 @@ func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 		result.Outcome = Skipped
 		return result, nil
 	}
-	argv, err := x.command(release)
+	argv, undo, err := x.anyCommand(release)
 	if err != nil {
 		return result, err
 	}
+	defer undo()
 	if err := x.Runner(ctx, argv, x.Output); err != nil {
 		return result, fmt.Errorf("index modules of kernel %q: %w", release, err)
 	}
@@ -74,6 +74,36 @@ func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 	result.Outcome = Cleaned
 	result.RemovedDir, err = x.clean(dir)
 	return result, err
+}
+
+// anyCommand is command for install trees of any name: one that depmod does not
+// know gets a directory beside it in which it is called lib/modules, by a link.
+// undo removes that.
+func (x *Indexer) anyCommand(release string) (argv []string, undo func(), err error) {
+	argv, err = x.command(release)
+	var layout *LayoutError
+	if !errors.As(err, &layout) {
+		return argv, func() {}, err
+	}
+	tree := path.Clean(x.InstallTree)
+	tmp, err := x.Root.MkdirTemp(path.Dir(tree), ".depmod.*")
+	if err != nil {
+		return nil, nil, fmt.Errorf("index modules below %q: %w", tree, err)
+	}
+	undo = func() { _ = x.Root.RemoveAll(tmp) }
+	linked := &Indexer{Root: x.Root, InstallTree: path.Join(tmp, "lib/modules")}
+	err = x.Root.MkdirAll(path.Join(tmp, "lib"), 0o755)
+	if err == nil {
+		err = x.Root.Symlink(x.Root.Path(tree), linked.InstallTree)
+	}
+	if err == nil {
+		argv, err = linked.command(release)
+	}
+	if err != nil {
+		undo()
+		return nil, nil, fmt.Errorf("index modules below %q: %w", tree, err)
+	}
+	return argv, undo, nil
 }
 
 // command is the depmod command line for release. Without -b depmod works on

@@ -121,7 +121,7 @@ func buildSentence(e *dkms.Error) []string {
 		return []string{"The directory " + e.Subject + " does not appear to have module source located within it.", "Build halted."}
 	case dkms.HeadersMissing:
 		return []string{
-			fmt.Sprintf("Your kernel headers for kernel %s cannot be found at %s.", i.Kernel, strings.Join(e.Detail, " or ")),
+			fmt.Sprintf("Your kernel headers for kernel %s cannot be found at %s.", i.Kernel, strings.Join(e.Detail[:min(2, len(e.Detail))], " or ")), // never the one of --kernelsourcedir
 			fmt.Sprintf("Please install your distribution's kernel headers package matching %s, "+
 				"or use the --kernelsourcedir option to tell DKMS where it's located.", i.Kernel),
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -102,7 +103,7 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 		SourceTree:   m.abs(or(o.sourceTree, f.SourceTree)),
 		InstallTree:  m.abs(or(o.installTree, f.InstallTree)),
 		Distribution: m.distro,
-		AddonDir:     m.getenv("ADDON_MODULES_DIR"),
+		AddonDir:     m.addonDir(),
 	}
 	vars["dkms_tree"], vars["source_tree"], vars["install_tree"] = opt.DKMSTree, opt.SourceTree, opt.InstallTree
 	jobs := m.jobs(or(o.jobs, f.ParallelJobs))
@@ -143,7 +144,7 @@ func (t traced) Run(ctx context.Context, c proc.Cmd) error {
 func (m *machine) variables(o *request) map[string]string {
 	v := map[string]string{
 		"current_kernel": m.release(), "current_os": unix.ByteSliceToString(m.uname.Sysname[:]),
-		"running_distribution": string(m.distro), "addon_modules_dir": m.getenv("ADDON_MODULES_DIR"),
+		"running_distribution": string(m.distro), "addon_modules_dir": m.addonDir(),
 		"tmp_location": or(m.getenv("TMPDIR"), "/tmp"), "verbose": "", "force": "",
 	}
 	if o.verbose {
@@ -217,7 +218,26 @@ func (m *machine) output(ctx context.Context, argv ...string) string {
 	if err := m.runner.Run(ctx, proc.Cmd{Args: argv, Dir: "/", Env: m.env, Root: m.root.Dir(), Stdout: &out}); err != nil {
 		return ""
 	}
-	return out.String()
+	return strings.TrimRight(out.String(), "\n")
+}
+
+// addonSetting finds the setting in a file that a shell would read.
+var addonSetting = regexp.MustCompile(`(?m)^\s*(?:export\s+)?ADDON_MODULES_DIR=["']?([^"'\s;#]*)`)
+
+// addonDir returns where an administrator of old wants modules installed, below the kernel's directory; "" for the usual place.
+func (m *machine) addonDir() string {
+	dir := m.getenv("ADDON_MODULES_DIR")
+	if dir != "" {
+		return dir
+	}
+	text, err := m.root.ReadFile("/etc/sysconfig/module-init-tools")
+	if err != nil {
+		return ""
+	}
+	for _, found := range addonSetting.FindAllStringSubmatch(string(text), -1) {
+		dir = found[1]
+	}
+	return dir
 }
 
 // writable reports whether the user may write to a directory of the root.

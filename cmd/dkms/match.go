@@ -47,6 +47,9 @@ func (s *session) match(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, m := range p.Broken {
+		s.brokenModule(m)
+	}
 	s.say("\nMatching modules in kernel: %s (%s)\nto the configuration of kernel: %s (%s)", t.Kernel, t.Arch, s.template, t.Arch)
 	if len(p.Parts) == 0 {
 		s.say("\nThere is nothing to be done for this match.")

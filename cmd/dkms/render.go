@@ -56,7 +56,7 @@ func (r *renderer) partBegun(e build.PartBegun) {
 		r.say("Autoinstall of module %s", i)
 	case build.Matched:
 		r.say("Module:  %s\nVersion: %s", i.Name, i.Version)
-	case build.Leaving:
+	case build.Leaving, build.Renewed:
 		r.complain("dkms: removing module %s", i)
 	case build.Rebuilt:
 		r.say("\nRebuilding module %s due to updated dependencies\n", i.Module)

@@ -37,8 +37,7 @@ func (s *session) status(ctx context.Context) error {
 			}
 			s.say("%s", statusLine(e))
 			if e.State == dkms.Broken {
-				s.failure(e.Instance.Module.String()+": Missing the module source directory or the symbolic link pointing to it.",
-					"Manual intervention is required!")
+				s.brokenModule(e.Instance.Module)
 			}
 			if e.Err != nil && invalid == nil {
 				s.hint("%v", e.Err)
@@ -53,6 +52,11 @@ func (s *session) status(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// brokenModule prints the error about a module without source.
+func (s *session) brokenModule(m dkms.Module) {
+	s.failure(m.String()+": Missing the module source directory or the symbolic link pointing to it.", "Manual intervention is required!")
 }
 
 // filters returns one filter for each -k, or one for everything.

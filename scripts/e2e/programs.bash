@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # me, here, work and out, see below
 #
 # For e2e-random and e2e-oracle: the two programs that are compared, and where
 # they run. Sourced with `me` (the name in messages), `here` (the directory
@@ -44,8 +45,9 @@ stage_package() {
 start_arena() {
     local side=$1
     shift
+    mkdir -p "$work/arena"
     setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --net --ipc \
-        "$here/e2e/arena" "$work/$side" "$@" < /dev/null
+        "$here/e2e/arena" "$work/arena" "$work/$side" "$@" < /dev/null
 }
 
 check_machine() {
