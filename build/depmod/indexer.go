@@ -69,7 +69,7 @@ func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 	}
 	info, err := x.Root.Stat(result.ModulesDep)
 	if err != nil || info.Size() > 0 {
-		return result, nil //nolint:nilerr // no modules.dep is nothing to clean up after
+		return result, nil
 	}
 	result.Outcome = Cleaned
 	result.RemovedDir, err = x.clean(dir)
