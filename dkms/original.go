@@ -78,7 +78,7 @@ func (t *Tree) restore(i Instance, p Placement, emit Emit) error {
 	if f := t.findFile(dir, p.Name); f != "" && (t.noOrigin(f) || lost[f]) {
 		to := path.Join(lib, p.ConfDest, path.Base(f))
 		emit(OriginalRestored{})
-		if err := errors.Join(t.root.MkdirAll(path.Dir(to), 0o755), t.root.Rename(f, to), t.removeFile(f+".origin")); err != nil {
+		if err := errors.Join(t.root.MkdirAll(path.Dir(to), 0o755), t.root.Rename(f, to)); err != nil {
 			return fmt.Errorf("restore %s: %w", to, err)
 		}
 	}
