@@ -8,7 +8,8 @@
 //   - request: a goal for one module on some kernels, in a user's words: "installed, on these two kernels".
 //   - plan: the steps that lead there from what is on disk now. A Plan is a value: printable, comparable, nothing done yet.
 //   - step: one transition of one module or instance, or one update of a kernel's indexes.
-//   - target: the part of a request that concerns one kernel; the failure of a target stops only that target.
+//   - target: a kernel that a request is about.
+//   - part: what a plan does for one module on one kernel; its failure stops only the parts that need it.
 //   - outcome: what became of a step.
 //
 // Plan reads only. Run alone changes things, and reports what happens as events in the order of the plan.

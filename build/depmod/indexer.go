@@ -40,7 +40,7 @@ type Result struct {
 	RemovedDir string // the kernel's module directory, when it was empty after Cleaned; else ""
 }
 
-// LayoutError says that depmod cannot be made to work on an install tree,
+// LayoutError says that depmod does not know an install tree by its name,
 // because it only knows directories called lib/modules below some other one.
 type LayoutError struct{ InstallTree string }
 

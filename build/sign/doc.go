@@ -35,5 +35,6 @@
 // Upstream makes a new pair as soon as either half is missing, and so destroys
 // a private key whose certificate may be enrolled in the firmware. Here half a
 // pair is never completed or overwritten: modules stay unsigned and the
-// message names the missing file.
+// message names the missing file. Only a certificate that was made here and has
+// lost its key gives way to a new pair, and is kept as NAME.old.
 package sign

@@ -15,7 +15,6 @@ import (
 
 // classify says what a word of the command line is on the machine's file system.
 type classify interface {
-	IsDir(name string) bool
 	IsFile(name string) bool
 }
 

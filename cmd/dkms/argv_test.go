@@ -18,9 +18,6 @@ import (
 type files []string
 
 func (f files) IsFile(name string) bool { return slices.Contains(f, name) }
-func (f files) IsDir(name string) bool {
-	return slices.ContainsFunc(f, func(s string) bool { return strings.HasPrefix(s, name+"/") })
-}
 
 func cases() []struct {
 	args  string

@@ -246,13 +246,8 @@ func (m *machine) writable(abs string) bool {
 	return err == nil && unix.Access(m.root.Path(resolved), unix.W_OK) == nil
 }
 
-// IsDir and IsFile make machine a classify: words of the command line are paths of the machine that the command runs on.
-func (m *machine) IsDir(name string) bool {
-	fi, err := os.Stat(name)
-	return err == nil && fi.IsDir()
-}
-
-// IsFile reports whether a word is a regular file.
+// IsFile reports whether a word of the command line is a regular file. It makes machine a classify: such words are paths of
+// the machine that the command runs on.
 func (m *machine) IsFile(name string) bool {
 	fi, err := os.Stat(name)
 	return err == nil && fi.Mode().IsRegular()
