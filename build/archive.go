@@ -102,28 +102,28 @@ func (b *Builder) stranded(i dkms.Instance) bool {
 
 // unpack loads an unpacked archive. What add would complain of is found before anything changes; the rest of add, its remarks
 // about the dkms.conf and the module's POST_ADD, follows when loading has registered the module with its sources.
-func (r *run) unpack(ctx context.Context, s Step) error {
+func (w *work) unpack(ctx context.Context, s Step) error {
 	m, a := s.Instance.Module, s.Archive
-	if err := r.checkUnpacked(ctx, s); err != nil {
+	if err := w.checkUnpacked(ctx, s); err != nil {
 		return err
 	}
 	if a.Form != dkms.Foreign {
-		r.Emit(ArchiveBegun{Module: m})
+		w.Emit(ArchiveBegun{Module: m})
 	}
-	linked, err := r.Tree.Load(ctx, m, a.Archive, a.Dir, s.Replace, r.Emit)
+	linked, err := w.Tree.Load(ctx, m, a.Archive, a.Dir, s.Replace, w.Emit)
 	if err != nil || !linked {
 		return err
 	}
-	file := r.Options.ConfFile
+	file := w.Options.ConfFile
 	if file == "" {
-		file = r.Tree.SourceDir(m) + "/dkms.conf"
+		file = w.Tree.SourceDir(m) + "/dkms.conf"
 	}
-	c, _, err := r.conf(ctx, s.Instance, file, true)
+	c, _, err := w.conf(ctx, s.Instance, file, true)
 	if err != nil {
 		return err
 	}
-	r.Emit(dkms.SourceLinked{Link: r.Tree.SourceLink(m), Target: r.Tree.SourceDir(m)})
-	err = r.script(ctx, s.Instance, "post_add", c.PostAdd)
+	w.Emit(dkms.SourceLinked{Link: w.Tree.SourceLink(m), Target: w.Tree.SourceDir(m)})
+	err = w.script(ctx, s.Instance, "post_add", c.PostAdd)
 	if s.Implied && ctx.Err() == nil {
 		return nil
 	}
@@ -131,26 +131,26 @@ func (r *run) unpack(ctx context.Context, s Step) error {
 }
 
 // checkUnpacked validates the dkms.conf that will count when the archive is loaded.
-func (r *run) checkUnpacked(ctx context.Context, s Step) error {
+func (w *work) checkUnpacked(ctx context.Context, s Step) error {
 	m, a := s.Instance.Module, s.Archive
-	file := r.Options.ConfFile
+	file := w.Options.ConfFile
 	switch {
 	case file != "":
-	case a.Form == dkms.WithBinaries && !r.Tree.StandsAlone(m, a.Archive):
-		file = r.Tree.SourceDir(m) + "/dkms.conf"
+	case a.Form == dkms.WithBinaries && !w.Tree.StandsAlone(m, a.Archive):
+		file = w.Tree.SourceDir(m) + "/dkms.conf"
 	default:
 		file = a.source() + "/dkms.conf"
 	}
-	k, err := r.kernel(Target{s.Instance.Kernel, s.Instance.Arch})
+	k, err := w.kernel(Target{s.Instance.Kernel, s.Instance.Arch})
 	if err != nil {
 		return err
 	}
-	c, err := r.load(ctx, s.Instance, file, k)
+	c, err := w.load(ctx, s.Instance, file, k)
 	if err != nil {
 		return err
 	}
 	if slices.ContainsFunc(c.Check(true), func(p conf.Problem) bool { return !p.Warning }) {
-		return r.problems(c, file, true)
+		return problems(c, file, true, w.Emit)
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func (b *Builder) packedConf(ctx context.Context, p Packing) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return file, b.problems(c, b.Options.ConfFile, false)
+	return file, problems(c, b.Options.ConfFile, false, b.Emit)
 }
 
 // packError lifts what went wrong in making an archive.

@@ -161,10 +161,25 @@ func (p *planner) match(ctx context.Context, r Request) error {
 		}
 		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
 		part := p.part(i, Matched)
+		p.follow(ctx, part)
 		p.build(i, part, r.Force, false)
 		p.install(ctx, i, part, r.Force)
 	}
 	return nil
+}
+
+// follow has a part wait for the parts before it that bring what its module depends on. What has failed there is found by
+// the build.
+func (p *planner) follow(ctx context.Context, part int) {
+	c, err := p.registered(ctx, p.plan.Parts[part].Instance)
+	if err != nil {
+		return
+	}
+	for n, before := range p.plan.Parts[:part] {
+		if slices.Contains(c.BuildDepends, before.Instance.Name) {
+			p.plan.Parts[part].Follows = append(p.plan.Parts[part].Follows, n)
+		}
+	}
 }
 
 // vacate plans the removal of all builds for a kernel that goes away, or whose headers are being replaced (kernel_prerm and

@@ -135,10 +135,10 @@ func (b *Builder) confError(i dkms.Instance, file string, err error) error {
 // problems reports what is wrong with a dkms.conf as events, and returns an error of kind BadConf that names the file as
 // named if something is. Strict validation is for what changes a module's state upwards: a module with duplicate records
 // must not be built but can be removed.
-func (b *Builder) problems(c *conf.Module, named string, strict bool) error {
+func problems(c *conf.Module, named string, strict bool, emit dkms.Emit) error {
 	bad := false
 	for _, p := range c.Check(strict) {
-		b.Emit(ConfProblem{p})
+		emit(ConfProblem{p})
 		bad = bad || !p.Warning
 	}
 	if bad {

@@ -12,5 +12,6 @@
 //   - part: what a plan does for one module on one kernel; its failure stops only the parts that need it.
 //   - outcome: what became of a step.
 //
-// Plan reads only. Run alone changes things, and reports what happens as events in the order of the plan.
+// Plan reads only. Run alone changes things. Steps that do not need each other are at work at the same time (order.go says
+// which); what happens is reported as events in the order of the plan all the same (sequence.go).
 package build

@@ -15,37 +15,37 @@ import (
 )
 
 // install puts the build result of an instance into its kernel (do_install in dkms.in). The indexes are a step of their own.
-func (r *run) install(ctx context.Context, s Step) error {
+func (w *work) install(ctx context.Context, s Step) error {
 	i := s.Instance
-	o := r.installOptions(i)
-	if err := r.Tree.CheckBuilt(i, nil); err != nil {
+	o := w.installOptions(i)
+	if err := w.Tree.CheckBuilt(i, nil); err != nil {
 		return err
 	}
-	c, k, err := r.conf(ctx, i, "", true)
+	c, k, err := w.conf(ctx, i, "", true)
 	if err != nil {
 		return err
 	}
-	ps, err := r.placements(ctx, c, k, false)
+	ps, err := w.placements(ctx, c, k, false)
 	if err != nil {
 		return err
 	}
-	if err := r.Tree.CheckBuilt(i, ps); err != nil {
+	if err := w.Tree.CheckBuilt(i, ps); err != nil {
 		return err
 	}
-	o.Force = o.Force || r.Options.SafeUpgrade
+	o.Force = o.Force || w.Options.SafeUpgrade
 	o.ObsoleteBy = c.ObsoleteBy
-	if err := r.script(ctx, i, "pre_install", c.PreInstall); err != nil && !o.Force {
+	if err := w.script(ctx, i, "pre_install", c.PreInstall); err != nil && !o.Force {
 		return &dkms.Error{Kind: dkms.PreInstallFailed, Instance: i, Err: err}
 	}
-	err = r.Tree.Install(ctx, i, ps, find(k, ps), o, r.Emit)
-	if r.Tree.Installed(i) { // also when what the previous version left could not be tidied up
-		r.dirty[i.Kernel] = append(r.dirty[i.Kernel], i)
+	err = w.Tree.Install(ctx, i, ps, find(k, ps), o, w.Emit)
+	if w.Tree.Installed(i) { // also when what the previous version left could not be tidied up
+		w.changed(i, true)
 	}
 	if err != nil {
 		return err
 	}
-	r.weakModules(ctx, i, c, ps, true)
-	_ = r.script(ctx, i, "post_install", c.PostInstall) // its status has never counted
+	w.weakModules(ctx, i, c, ps, true)
+	_ = w.script(ctx, i, "post_install", c.PostInstall) // its status has never counted
 	return ctx.Err()
 }
 
@@ -62,25 +62,25 @@ func find(k *kernel.Kernel, ps []dkms.Placement) dkms.Find {
 
 // installOptions returns the options for an installation. Distributions may list modules to be forced in files below
 // /usr/share/dkms/modules_to_force_install: by name, or by name and "_version-override".
-func (r *run) installOptions(i dkms.Instance) dkms.InstallOptions {
-	o := dkms.InstallOptions{Force: r.Options.Force, ForceVersion: r.Options.ForceVersion, Symlink: r.Options.Symlink}
-	files, err := r.Root.Glob("/usr/share/dkms/modules_to_force_install/*")
+func (w *work) installOptions(i dkms.Instance) dkms.InstallOptions {
+	o := dkms.InstallOptions{Force: w.Options.Force, ForceVersion: w.Options.ForceVersion, Symlink: w.Options.Symlink}
+	files, err := w.Root.Glob("/usr/share/dkms/modules_to_force_install/*")
 	if err != nil {
 		return o
 	}
 	for _, f := range files {
-		text, err := r.Root.ReadFile(f)
+		text, err := w.Root.ReadFile(f)
 		if err != nil {
 			continue
 		}
 		for word := range strings.FieldsSeq(string(text)) {
 			switch word {
 			case i.Name:
-				r.Emit(ForcedByList{Name: i.Name})
+				w.Emit(ForcedByList{Name: i.Name})
 				o.Force = true
 				return o
 			case i.Name + "_version-override":
-				r.Emit(ForcedByList{Name: i.Name, VersionOnly: true})
+				w.Emit(ForcedByList{Name: i.Name, VersionOnly: true})
 				o.ForceVersion = true
 				return o
 			}
@@ -90,47 +90,76 @@ func (r *run) installOptions(i dkms.Instance) dkms.InstallOptions {
 }
 
 // uninstall takes an instance out of its kernel (do_uninstall in dkms.in).
-func (r *run) uninstall(ctx context.Context, s Step) error {
+func (w *work) uninstall(ctx context.Context, s Step) error {
 	i := s.Instance
-	r.Emit(dkms.UninstallBegun{Instance: i})
-	c, k, err := r.conf(ctx, i, "", false)
+	w.Emit(dkms.UninstallBegun{Instance: i})
+	c, k, err := w.conf(ctx, i, "", false)
 	if err != nil {
 		return err
 	}
-	ps, err := r.placements(ctx, c, k, true)
+	ps, err := w.placements(ctx, c, k, true)
 	if err != nil {
 		return err
 	}
-	wasActive, err := r.Tree.Uninstall(i, ps, dkms.UninstallOptions{
-		Owned:  r.owned(ctx),
-		Before: func() { r.weakModules(ctx, i, c, ps, false) },
-	}, r.Emit)
-	r.changed(i)
+	wasActive, err := w.Tree.Uninstall(i, ps, dkms.UninstallOptions{
+		Owned:  w.owned(ctx),
+		Before: func() { w.weakModules(ctx, i, c, ps, false) },
+	}, w.Emit)
+	w.changed(i, false)
 	if err != nil {
 		return err
 	}
-	_ = r.script(ctx, i, "post_remove", c.PostRemove) // its status has never counted
-	cleanup := func() error { return r.Tree.Cleanup(i, wasActive, r.Emit) }
-	if r.plan.Request.Goal == Vacate {
+	_ = w.script(ctx, i, "post_remove", c.PostRemove) // its status has never counted
+	cleanup := func() error { return w.Tree.Cleanup(i, wasActive, w.Emit) }
+	if w.plan.Request.Goal == Vacate {
 		return cleanup()
 	}
-	r.cleanup[s.Part] = append(r.cleanup[s.Part], cleanup)
+	w.afterwards(cleanup)
 	return nil
 }
 
-// changed notes that the indexes of a kernel are out of date, and that i is not installed any more.
-func (r *run) changed(i dkms.Instance) {
-	r.dirty[i.Kernel] = slices.DeleteFunc(r.dirty[i.Kernel], func(other dkms.Instance) bool { return other == i })
+// changed notes that the indexes of a kernel are out of date, and whether i is installed now.
+func (r *run) changed(i dkms.Instance, installed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dirty[i.Kernel] == nil {
+		r.dirty[i.Kernel] = map[dkms.Instance]bool{}
+	}
+	r.dirty[i.Kernel][i] = installed
+}
+
+// changes reports whether the indexes of a kernel are out of date.
+func (r *run) changes(release string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, dirty := r.dirty[release]
+	return dirty
+}
+
+// indexed notes that the indexes of a kernel need no further attention, and returns what was installed since that was last
+// so, in the order of the plan.
+func (r *run) indexed(release string) []dkms.Instance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var installed []dkms.Instance
+	for _, s := range r.plan.Steps {
+		if s.Action == Install && r.dirty[release][s.Instance] {
+			delete(r.dirty[release], s.Instance)
+			installed = append(installed, s.Instance)
+		}
+	}
+	delete(r.dirty, release)
+	return installed
 }
 
 // owned returns the question whether a package owns a directory, for the distributions where directories of modules may
 // belong to packages of kernels; elsewhere it is nil.
-func (r *run) owned(ctx context.Context) func(dir string) bool {
-	if r.Tree.Options().Distribution.Is("debian", "ubuntu", "arch", "gentoo") {
+func (w *work) owned(ctx context.Context) func(dir string) bool {
+	if w.Tree.Options().Distribution.Is("debian", "ubuntu", "arch", "gentoo") {
 		return nil
 	}
 	return func(dir string) bool {
-		return r.Builder.run(r.Root.Dir())(ctx, []string{"rpm", "-qf", dir}, nil) == nil
+		return w.Builder.run(w.Root.Dir())(ctx, []string{"rpm", "-qf", dir}, nil) == nil
 	}
 }
 
@@ -138,41 +167,56 @@ func (r *run) owned(ctx context.Context) func(dir string) bool {
 // the run installed for this kernel goes back to built. loud is false when the step that it was to follow has failed.
 //
 // An interruption does not stop it: until it is done, modprobe does not know of what is there, or knows of what is not.
-func (r *run) index(ctx context.Context, s Step, loud bool) error {
+func (w *work) index(ctx context.Context, s Step, loud bool) error {
 	ctx = context.WithoutCancel(ctx)
 	release := s.Instance.Kernel
 	command := "depmod -a " + release
 	if loud {
-		r.Emit(TaskBegun{Description: "Running depmod", Command: command, Quiet: r.quiet})
+		w.Emit(TaskBegun{Description: "Running depmod", Command: command, Quiet: w.hushed()})
 	}
 	var err error
-	if s.Skip == Needed && !r.Options.NoIndex {
-		err = r.writeIndexes(ctx, release)
+	if s.Skip == Needed && !w.Options.NoIndex {
+		err = w.writeIndexes(ctx, release)
 	}
 	if loud {
-		r.Emit(TaskEnded{Command: command, Status: status(err)})
+		w.Emit(TaskEnded{Command: command, Status: status(err)})
 	}
 	if err != nil {
-		err = r.rollBack(ctx, s, err)
+		err = w.rollBack(ctx, s, err)
 	} else if s.Skip == Needed {
-		if len(r.dirty[release]) > 0 {
-			r.modprobe(ctx, release)
+		if len(w.indexed(release)) > 0 {
+			w.modprobe(ctx, release)
 		}
-		delete(r.dirty, release)
 	}
 	errs := []error{err}
-	for _, f := range r.cleanup[s.Part] {
+	for _, f := range w.leftOver(s.Part) {
 		errs = append(errs, f())
 	}
-	delete(r.cleanup, s.Part)
 	return errors.Join(errs...)
 }
 
-func (r *run) writeIndexes(ctx context.Context, release string) error {
-	x := &depmod.Indexer{Root: r.Root, InstallTree: r.Tree.Options().InstallTree, Runner: r.Builder.run("/")}
+// afterwards has something done when the indexes are written.
+func (w *work) afterwards(f func() error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	part := w.plan.Steps[w.number].Part
+	w.cleanup[part] = append(w.cleanup[part], f)
+}
+
+// leftOver returns what is to be done now that the indexes of a part are written.
+func (r *run) leftOver(part int) []func() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fs := r.cleanup[part]
+	delete(r.cleanup, part)
+	return fs
+}
+
+func (w *work) writeIndexes(ctx context.Context, release string) error {
+	x := &depmod.Indexer{Root: w.Root, InstallTree: w.Tree.Options().InstallTree, Runner: w.Builder.run("/")}
 	res, err := x.Index(ctx, release)
 	if err == nil && res.Outcome == depmod.Skipped {
-		r.Emit(IndexSkipped{Path: res.ModulesDep})
+		w.Emit(IndexSkipped{Path: res.ModulesDep})
 	}
 	return err
 }
@@ -189,28 +233,29 @@ func status(err error) int {
 }
 
 // rollBack takes what this run installed for a kernel out of it again.
-func (r *run) rollBack(ctx context.Context, s Step, cause error) error {
+func (w *work) rollBack(ctx context.Context, s Step, cause error) error {
 	errs := []error{cause}
-	installed := r.dirty[s.Instance.Kernel]
-	delete(r.dirty, s.Instance.Kernel)
+	installed := w.indexed(s.Instance.Kernel)
 	for _, i := range slices.Backward(installed) {
-		r.Emit(dkms.UninstallBegun{Instance: i})
-		c, k, err := r.conf(ctx, i, "", false)
+		w.Emit(dkms.UninstallBegun{Instance: i})
+		c, k, err := w.conf(ctx, i, "", false)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		ps, err := r.placements(ctx, c, k, true)
+		ps, err := w.placements(ctx, c, k, true)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		wasActive, err := r.Tree.Uninstall(i, ps, dkms.UninstallOptions{Owned: r.owned(ctx)}, r.Emit)
-		errs = append(errs, err, r.Tree.Cleanup(i, wasActive, r.Emit))
+		wasActive, err := w.Tree.Uninstall(i, ps, dkms.UninstallOptions{Owned: w.owned(ctx)}, w.Emit)
+		errs = append(errs, err, w.Tree.Cleanup(i, wasActive, w.Emit))
 	}
 	failure := &dkms.Error{Kind: dkms.IndexFailed, Instance: s.Instance, Err: errors.Join(errs...)}
-	for n := range r.results {
-		if res := &r.results[n]; res.Step.Action == Install && slices.Contains(installed, res.Step.Instance) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := range w.results {
+		if res := &w.results[n]; res.Step.Action == Install && slices.Contains(installed, res.Step.Instance) {
 			failure.Instance = res.Step.Instance
 			res.Outcome, res.Err = Failed, failure
 		}
@@ -221,30 +266,30 @@ func (r *run) rollBack(ctx context.Context, s Step, cause error) error {
 // script runs one of the scripts of a module that are no part of a build, with its output going to ours. Its words are
 // split at blanks; there are no quotes (run_build_script in dkms.in). A script that is not executable is told of and
 // counts as success.
-func (r *run) script(ctx context.Context, i dkms.Instance, name, value string) error {
+func (w *work) script(ctx context.Context, i dkms.Instance, name, value string) error {
 	words := strings.Fields(value)
 	if len(words) == 0 {
 		return nil
 	}
 	dir := overrides(i.Module)
-	if !r.executable(path.Join(dir, words[0])) {
-		dir = r.Tree.SourceLink(i.Module)
+	if !w.executable(path.Join(dir, words[0])) {
+		dir = w.Tree.SourceLink(i.Module)
 	}
 	words[0] = dir + "/" + words[0]
-	if !r.executable(words[0]) {
-		r.Emit(ScriptNotExecutable{Name: name})
+	if !w.executable(words[0]) {
+		w.Emit(ScriptNotExecutable{Name: name})
 		return nil
 	}
-	r.Emit(ScriptBegun{Name: name})
-	env := slices.Concat(r.Env, []string{"kernelver=" + i.Kernel, "arch=" + i.Arch, "module=" + i.Name, "module_version=" + i.Version, "PWD=" + dir})
-	err := r.Runner.Run(ctx, proc.Cmd{Args: words, Dir: dir, Env: env, Root: r.Root.Dir(), Stdout: r.Stdout, Stderr: r.Stderr})
+	w.Emit(ScriptBegun{Name: name})
+	env := slices.Concat(w.Env, []string{"kernelver=" + i.Kernel, "arch=" + i.Arch, "module=" + i.Name, "module_version=" + i.Version, "PWD=" + dir})
+	err := w.Runner.Run(ctx, proc.Cmd{Args: words, Dir: dir, Env: env, Root: w.Root.Dir(), Stdout: w.Stdout, Stderr: w.Stderr})
 	if err == nil {
 		return nil
 	}
 	return &dkms.Error{Kind: dkms.ScriptFailed, Instance: i, Subject: name, Status: status(err), Err: err}
 }
 
-func (r *run) executable(abs string) bool {
-	fi, err := r.Root.Stat(abs)
+func (w *work) executable(abs string) bool {
+	fi, err := w.Root.Stat(abs)
 	return err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0
 }

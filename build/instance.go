@@ -16,9 +16,9 @@ import (
 
 // build makes the kernel objects of an instance (do_build in dkms.in). Whatever fails, the build result that is there
 // already stays as it is; make.log stays in the build directory.
-func (r *run) build(ctx context.Context, s Step) error {
+func (w *work) build(ctx context.Context, s Step) error {
 	i := s.Instance
-	c, k, err := r.conf(ctx, i, "", true)
+	c, k, err := w.conf(ctx, i, "", true)
 	if err != nil {
 		return err
 	}
@@ -27,41 +27,41 @@ func (r *run) build(ctx context.Context, s Step) error {
 		return err
 	}
 	if len(records) == 0 && c.HasExclusive() && len(c.Records) > 0 {
-		return &dkms.Error{Kind: dkms.Excluded, Instance: i, Subject: r.Tree.BaseDir(i)}
+		return &dkms.Error{Kind: dkms.Excluded, Instance: i, Subject: w.Tree.BaseDir(i)}
 	}
-	if err := kbuild.CheckSource(r.Root, r.Tree.SourceLink(i.Module)); err != nil {
-		return &dkms.Error{Kind: dkms.SourceEmpty, Instance: i, Subject: r.Tree.SourceLink(i.Module), Err: err}
+	if err := kbuild.CheckSource(w.Root, w.Tree.SourceLink(i.Module)); err != nil {
+		return &dkms.Error{Kind: dkms.SourceEmpty, Instance: i, Subject: w.Tree.SourceLink(i.Module), Err: err}
 	}
-	p, err := r.prepare(ctx, k)
+	p, err := w.prepare(ctx, k)
 	if err != nil {
 		return err
 	}
-	if err := r.checkDepends(i, c); err != nil {
+	if err := w.checkDepends(i, c); err != nil {
 		return err
 	}
-	tree, err := kbuild.Build(ctx, r.job(i, c, k, records))
+	tree, err := kbuild.Build(ctx, w.job(i, c, k, records))
 	if err != nil {
 		err = buildError(i, err)
 		var e *dkms.Error
 		if errors.As(err, &e) && e.Kind != dkms.ScriptFailed && ctx.Err() == nil {
-			r.apport(ctx, i)
+			w.apport(ctx, i)
 		}
 		return err
 	}
-	if err := r.collect(ctx, i, c, k, p, tree); err != nil {
+	if err := w.collect(ctx, i, c, k, p, tree); err != nil {
 		return err
 	}
-	return r.conclude(ctx, i, tree)
+	return w.conclude(ctx, i, tree)
 }
 
 // job describes the make run of an instance.
-func (r *run) job(i dkms.Instance, c *conf.Module, k *kernel.Kernel, records []int) kbuild.Job {
+func (w *work) job(i dkms.Instance, c *conf.Module, k *kernel.Kernel, records []int) kbuild.Job {
 	return kbuild.Job{
-		Root: r.Root, Runner: r.Runner,
+		Root: w.Root, Runner: w.Runner,
 		Name: i.Name, Version: i.Version, Conf: c, Records: records, Kernel: k,
-		Source: r.Tree.SourceLink(i.Module), BuildDir: r.Tree.BuildDir(i.Module), Overrides: overrides(i.Module),
-		Jobs: r.Options.Jobs, Env: r.Env, BuildEnvironment: r.Framework.BuildEnvironment,
-		Release: r.Release, Quiet: quiet(c), Now: r.Now, Report: r.task, Stderr: r.Stderr,
+		Source: w.Tree.SourceLink(i.Module), BuildDir: w.Tree.BuildDir(i.Module), Overrides: overrides(i.Module),
+		Jobs: w.Options.Jobs, Env: w.Env, BuildEnvironment: w.Framework.BuildEnvironment,
+		Release: w.Release, Quiet: quiet(c), Now: w.Now, Report: w.task, Stderr: w.Stderr,
 	}
 }
 
@@ -75,56 +75,56 @@ func quiet(c *conf.Module) bool {
 }
 
 // task passes the events of a make run on.
-func (r *run) task(e kbuild.Event) {
+func (w *work) task(e kbuild.Event) {
 	switch e := e.(type) {
 	case kbuild.Begin:
-		r.Emit(TaskBegun{Description: e.Description, Command: e.Command, Quiet: e.Quiet})
+		w.Emit(TaskBegun{Description: e.Description, Command: e.Command, Quiet: e.Quiet})
 	case kbuild.End:
-		r.Emit(TaskEnded{Command: e.Command, Status: e.Status})
+		w.Emit(TaskEnded{Command: e.Command, Status: e.Status})
 	case kbuild.NotExecutable:
-		r.Emit(ScriptNotExecutable{Name: e.Script})
+		w.Emit(ScriptNotExecutable{Name: e.Script})
 	}
 }
 
 // checkDepends sees to it that every module of BUILD_DEPENDS is installed, in any version, for the same kernel.
-func (r *run) checkDepends(i dkms.Instance, c *conf.Module) error {
+func (w *work) checkDepends(i dkms.Instance, c *conf.Module) error {
 	var missing []string
 	for _, name := range c.BuildDepends {
-		if !r.anyInstalled(name, i) {
+		if !w.anyInstalled(name, i) {
 			missing = append(missing, name)
 		}
 	}
 	switch {
 	case len(missing) == 0:
 		return nil
-	case r.Options.Force:
-		r.Emit(DependsForced{Instance: i, Missing: missing})
+	case w.Options.Force:
+		w.Emit(DependsForced{Instance: i, Missing: missing})
 		return nil
 	}
 	return &dkms.Error{Kind: dkms.DependsMissing, Instance: i, Detail: missing}
 }
 
-func (r *run) anyInstalled(name string, i dkms.Instance) bool {
-	ms, err := r.Tree.Modules(dkms.Filter{Name: name})
+func (w *work) anyInstalled(name string, i dkms.Instance) bool {
+	ms, err := w.Tree.Modules(dkms.Filter{Name: name})
 	return err == nil && slices.ContainsFunc(ms, func(m dkms.Module) bool {
-		return r.Tree.Added(m) && r.Tree.Installed(dkms.Instance{Module: m, Kernel: i.Kernel, Arch: i.Arch})
+		return w.Tree.Added(m) && w.Tree.Installed(dkms.Instance{Module: m, Kernel: i.Kernel, Arch: i.Arch})
 	})
 }
 
 // collect takes the module files from the build directory into the registry: stripped, signed, compressed.
-func (r *run) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *kernel.Kernel, p *preparation, tree *kbuild.Tree) error {
+func (w *work) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *kernel.Kernel, p *preparation, tree *kbuild.Tree) error {
 	compression, err := k.Compression()
 	if err != nil {
 		return err
 	}
-	stage, err := r.Tree.Stage(i)
+	stage, err := w.Tree.Stage(i)
 	if err != nil {
 		return err
 	}
 	dir := path.Join(stage.Dir(), "module")
-	err = r.fill(ctx, dir, i, c, p, tree, compression)
-	if err == nil && c.BuildDependsRebuild && !r.Options.Force {
-		err = r.noteDepends(stage.Dir(), c)
+	err = w.fill(ctx, dir, i, c, p, tree, compression)
+	if err == nil && c.BuildDependsRebuild && !w.Options.Force {
+		err = w.noteDepends(stage.Dir(), c)
 	}
 	if err == nil {
 		err = ctx.Err()
@@ -137,35 +137,35 @@ func (r *run) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *k
 }
 
 // noteDepends notes the versions of the modules that this build was made with, so that other ones can be noticed.
-func (r *run) noteDepends(dir string, c *conf.Module) error {
+func (w *work) noteDepends(dir string, c *conf.Module) error {
 	for _, name := range c.BuildDepends {
 		if err := dkms.CheckName("BUILD_DEPENDS element", name); err != nil {
 			return err
 		}
-		if err := r.Tree.NoteBuiltWith(dir, name); err != nil {
+		if err := w.Tree.NoteBuiltWith(dir, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *run) fill(ctx context.Context, dir string, i dkms.Instance, c *conf.Module, p *preparation, tree *kbuild.Tree, compression kmod.Compression) error {
+func (w *work) fill(ctx context.Context, dir string, i dkms.Instance, c *conf.Module, p *preparation, tree *kbuild.Tree, compression kmod.Compression) error {
 	if f := tree.Symvers(); f != "" {
-		if err := r.Root.Copy(f, path.Join(dir, "Module.symvers"), 0o644); err != nil {
+		if err := w.Root.Copy(f, path.Join(dir, "Module.symvers"), 0o644); err != nil {
 			return err
 		}
 	}
 	for _, product := range tree.Products() {
-		if _, err := r.Root.Stat(product.Path); err != nil {
-			r.Emit(ProductGone{Path: product.Path})
+		if _, err := w.Root.Stat(product.Path); err != nil {
+			w.Emit(ProductGone{Path: product.Path})
 			return &dkms.Error{Kind: dkms.StageFailed, Instance: i, Subject: c.Records[product.Record].DestName, Detail: []string{dir}, Err: err}
 		}
-		file, err := r.finishProduct(ctx, c, p, tree, product, compression)
+		file, err := w.finishProduct(ctx, c, p, tree, product, compression)
 		if err != nil {
 			return err
 		}
 		suffix := ".ko" + kmod.CompressionOf(file).Suffix()
-		if err := r.Root.Copy(file, path.Join(dir, c.Records[product.Record].DestName+suffix), 0o644); err != nil {
+		if err := w.Root.Copy(file, path.Join(dir, c.Records[product.Record].DestName+suffix), 0o644); err != nil {
 			return err
 		}
 	}
@@ -174,12 +174,12 @@ func (r *run) fill(ctx context.Context, dir string, i dkms.Instance, c *conf.Mod
 
 // finishProduct strips, signs and compresses a module file where it was built and returns its name then. Failing to strip
 // or to compress is no failure of the build.
-func (r *run) finishProduct(ctx context.Context, c *conf.Module, p *preparation, tree *kbuild.Tree, product kbuild.Product, compression kmod.Compression) (string, error) {
+func (w *work) finishProduct(ctx context.Context, c *conf.Module, p *preparation, tree *kbuild.Tree, product kbuild.Product, compression kmod.Compression) (string, error) {
 	if c.Records[product.Record].Strip {
 		_ = tree.Strip(ctx, product.Path)
 	}
 	if p.signer != nil {
-		r.Emit(Signing{Path: product.Path})
+		w.Emit(Signing{Path: product.Path})
 		err := p.signer.Sign(ctx, product.Path)
 		if ctx.Err() != nil {
 			return "", ctx.Err()
@@ -190,39 +190,39 @@ func (r *run) finishProduct(ctx context.Context, c *conf.Module, p *preparation,
 			if errors.As(err, &failed) {
 				output = failed.Output
 			}
-			r.Emit(SigningFailed{Path: product.Path, Output: output})
+			w.Emit(SigningFailed{Path: product.Path, Output: output})
 		}
 	}
-	file, _ := tree.Compress(ctx, product.Path, string(compression), r.compressOptions(compression))
+	file, _ := tree.Compress(ctx, product.Path, string(compression), w.compressOptions(compression))
 	return file, ctx.Err()
 }
 
-func (r *run) compressOptions(c kmod.Compression) string {
+func (w *work) compressOptions(c kmod.Compression) string {
 	switch c {
 	case kmod.Gzip:
-		return r.Framework.CompressGzip
+		return w.Framework.CompressGzip
 	case kmod.Xz:
-		return r.Framework.CompressXz
+		return w.Framework.CompressXz
 	case kmod.Zstd:
-		return r.Framework.CompressZstd
+		return w.Framework.CompressZstd
 	}
 	return ""
 }
 
 // conclude runs POST_BUILD, which finds the build result in place, and keeps the log. Should the script fail, the result
 // stays, as it does with dkms 3.4, and so does the build directory.
-func (r *run) conclude(ctx context.Context, i dkms.Instance, tree *kbuild.Tree) error {
+func (w *work) conclude(ctx context.Context, i dkms.Instance, tree *kbuild.Tree) error {
 	scriptErr := tree.PostBuild(ctx)
 	if ctx.Err() != nil {
 		return scriptErr
 	}
-	if err := r.Root.Copy(tree.Log(), path.Join(r.Tree.BaseDir(i), "log", "make.log"), 0o644); err != nil && scriptErr == nil {
+	if err := w.Root.Copy(tree.Log(), path.Join(w.Tree.BaseDir(i), "log", "make.log"), 0o644); err != nil && scriptErr == nil {
 		return err
 	}
 	if scriptErr != nil {
 		return buildError(i, scriptErr)
 	}
-	return r.Root.RemoveAll(r.Tree.BuildDir(i.Module))
+	return w.Root.RemoveAll(w.Tree.BuildDir(i.Module))
 }
 
 // buildError lifts an error of kbuild.

@@ -126,6 +126,7 @@ type Part struct {
 	Instance dkms.Instance
 	Why      Cause
 	Needs    []int    // parts that must not have failed
+	Follows  []int    // parts that must have ended, whatever became of them
 	Unmet    []string // BUILD_DEPENDS that nothing in the plan brings; such a part has no steps
 	Deferred bool     // none of Unmet is a registered module: they may come later, or from elsewhere
 }
@@ -432,7 +433,7 @@ func (b *Builder) identify(ctx context.Context, s *Source, t Target) (dkms.Modul
 	if err != nil {
 		return dkms.Module{}, b.confError(dkms.Instance{}, file, err)
 	}
-	if err := b.problems(c, file, false); err != nil {
+	if err := problems(c, file, false, b.Emit); err != nil {
 		return dkms.Module{}, err
 	}
 	return dkms.Module{Name: c.Name, Version: c.Version}, nil

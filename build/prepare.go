@@ -16,16 +16,17 @@ type preparation struct {
 	signer *sign.Signer // nil: modules are not signed
 }
 
-// prepare checks the headers of a kernel and decides about signing (prepare_kernel_and_signing in dkms.in).
-func (r *run) prepare(ctx context.Context, k *kernel.Kernel) (*preparation, error) {
+// prepare checks the headers of a kernel and decides about signing (prepare_kernel_and_signing in dkms.in). That is done
+// and told of once in a run, by the first step of the plan that gets so far, whichever begins first.
+func (w *work) prepare(ctx context.Context, k *kernel.Kernel) (*preparation, error) {
 	t := Target{k.Release, k.Arch}
-	if p := r.prepared[t]; p != nil {
+	if p := w.settled(ctx, t); p != nil {
 		return p, nil
 	}
-	if err := r.CheckHeaders(t); err != nil {
+	if err := w.CheckHeaders(t); err != nil {
 		return nil, err
 	}
-	req, err := r.signRequest(ctx, k)
+	req, err := w.signRequest(ctx, k, w.Emit, w.Stdout)
 	if err != nil {
 		return nil, err
 	}
@@ -34,9 +35,56 @@ func (r *run) prepare(ctx context.Context, k *kernel.Kernel) (*preparation, erro
 		return nil, err
 	}
 	p := &preparation{signer: signer}
-	r.prepared[t] = p
-	r.Emit(Prepared{Target: t})
+	w.settle(t, p)
+	w.Emit(Prepared{Target: t})
 	return p, nil
+}
+
+// preparing identifies a preparation: by the kernel, and by the part where each has its own, because run_match of dkms.in
+// has each build prepare its kernel.
+type preparing struct {
+	target Target
+	part   int
+}
+
+func (w *work) preparing(n int, t Target) preparing {
+	if part := w.plan.Steps[n].Part; part >= 0 && w.plan.Parts[part].Why == Matched {
+		return preparing{t, part}
+	}
+	return preparing{t, -1}
+}
+
+// settled returns what was settled for a kernel, or nil when it is for this step to do so: no step before it is still going
+// to.
+func (w *work) settled(ctx context.Context, t Target) *preparation {
+	key := w.preparing(w.number, t)
+	for n := range w.number {
+		if p := w.preparation(key); p != nil {
+			return p
+		}
+		s := w.plan.Steps[n]
+		if (s.Action == Build || s.Action == Prepare) && (Target{s.Instance.Kernel, s.Instance.Arch}) == t && w.preparing(n, t) == key {
+			select {
+			case <-w.steps[n].prepared:
+			case <-ctx.Done():
+			}
+		}
+	}
+	return w.preparation(key)
+}
+
+func (w *work) preparation(key preparing) *preparation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.prepared[key]
+}
+
+// settle notes what was settled, and lets the steps go on that wait for it.
+func (w *work) settle(t Target, p *preparation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.prepared[w.preparing(w.number, t)] = p
+	w.steps[w.number].settle()
 }
 
 // CheckHeaders returns an error of kind HeadersMissing unless the headers of a kernel are there.
@@ -59,7 +107,7 @@ func (b *Builder) CheckHeaders(t Target) error {
 
 // signRequest gathers what the decision about signing depends on. The settings are read anew for every kernel, because
 // framework.conf may use $kernelver in them.
-func (b *Builder) signRequest(ctx context.Context, k *kernel.Kernel) (sign.Request, error) {
+func (b *Builder) signRequest(ctx context.Context, k *kernel.Kernel, emit dkms.Emit, out io.Writer) (sign.Request, error) {
 	f, err := b.Conf.Framework(ctx, k.Release)
 	if err != nil {
 		return sign.Request{}, err
@@ -75,8 +123,8 @@ func (b *Builder) signRequest(ctx context.Context, k *kernel.Kernel) (sign.Reque
 			abs, err := proc.LookPath(b.Root.Dir(), b.Env, program)
 			return abs, err == nil
 		},
-		Now: b.Now, Output: b.Stdout,
-		Report: func(m sign.Message) { b.Emit(SigningDecided{m}) },
+		Now: b.Now, Output: out,
+		Report: func(m sign.Message) { emit(SigningDecided{m}) },
 	}, nil
 }
 
@@ -87,7 +135,7 @@ func (b *Builder) GenerateKeys(ctx context.Context, t Target) (*sign.Pair, error
 	if err != nil {
 		return nil, err
 	}
-	req, err := b.signRequest(ctx, k)
+	req, err := b.signRequest(ctx, k, b.Emit, b.Stdout)
 	if err != nil {
 		return nil, err
 	}

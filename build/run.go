@@ -4,91 +4,151 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"dkms-go/conf"
 	"dkms-go/dkms"
 	"dkms-go/dkms/kernel"
 )
 
-// Run does what the plan says. A failed step stops the steps that need it and no others; what failed is in the report.
-// When ctx ends, the step at work stops its children and takes back what it began, and no further step begins.
+// Run does what the plan says: steps that do not need each other at the same time, see Plan.waits. A failed step stops the
+// steps that need it and no others; what failed is in the report. Events arrive in the order of the plan, whichever step
+// is done first.
+//
+// When ctx ends, the steps at work stop their children and take back what they began, and no further step begins.
 func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 	r := &run{
 		Builder: b, plan: p,
-		prepared: map[Target]*preparation{},
+		sequence: newSequence(p, b.Emit),
+		results:  make([]Result, len(p.Steps)),
+		steps:    make([]*progress, len(p.Steps)),
+		prepared: map[preparing]*preparation{},
 		read:     map[string]bool{},
-		dirty:    map[string][]dkms.Instance{},
+		dirty:    map[string]map[dkms.Instance]bool{},
 		cleanup:  map[int][]func() error{},
-		part:     -1,
+		quiet:    map[int]bool{},
 	}
-	for n := range p.Steps {
-		r.results = append(r.results, r.step(ctx, n))
+	for n := range r.steps {
+		r.steps[n] = newProgress()
 	}
-	r.enter(-1)
+	wide := p.wide()
+	var g errgroup.Group
+	for n, before := range p.waits(wide) {
+		g.Go(func() error {
+			for _, m := range before {
+				<-r.steps[m].ended
+			}
+			r.begin(ctx, n, wide)
+			return nil
+		})
+	}
+	_ = g.Wait() // what failed is in the results
+	r.sequence.close()
 	return &Report{Plan: p, Results: r.results}
 }
 
-// enter tells that the steps of another part begin. A part whose steps are all blocked is never entered.
-func (r *run) enter(part int) {
-	if part == r.part {
-		return
-	}
-	if r.part >= 0 {
-		r.Emit(PartEnded{Part: r.plan.Parts[r.part], Number: r.part})
-	}
-	r.part = part
-	if part >= 0 && r.plan.Parts[part].Why == Matched {
-		clear(r.prepared) // run_match of dkms.in has each build prepare its kernel
-	}
-	if part >= 0 {
-		r.Emit(PartBegun{Part: r.plan.Parts[part], Number: part})
-	}
-}
-
-// run is the state of one Run.
+// run is what the steps of one Run share.
 type run struct {
 	*Builder
 	plan     *Plan
-	results  []Result
-	part     int                        // the part at work, or -1
-	prepared map[Target]*preparation    // kernels whose headers and signing are settled
-	read     map[string]bool            // dkms.conf files that were reported on, see conf
-	dirty    map[string][]dkms.Instance // by kernel: what changed since its indexes were written; installed instances
-	cleanup  map[int][]func() error     // by part: what remains to be done after the indexes are written
-	quiet    bool                       // the module at work is one of upstream's test modules
+	sequence *sequence
+	steps    []*progress
 
-	interrupted bool // somebody has been told that the run was interrupted
+	mu       sync.Mutex
+	results  []Result
+	prepared map[preparing]*preparation        // kernels whose headers and signing are settled
+	read     map[string]bool                   // dkms.conf files that were reported on, see conf
+	dirty    map[string]map[dkms.Instance]bool // by kernel: what changed since its indexes were written; installed instances
+	cleanup  map[int][]func() error            // by part: what remains to be done after the indexes are written
+	quiet    map[int]bool                      // by part: the module is one of upstream's test modules
+
+	installing perKernel
 }
 
-func (r *run) step(ctx context.Context, n int) Result {
-	s := r.plan.Steps[n]
-	_, dirty := r.dirty[s.Instance.Kernel]
-	due := s.Action == Index && s.Skip == Needed && dirty
-	if r.blocked(s) {
+// progress is how far a step is, for those that wait for it.
+type progress struct {
+	ended    chan struct{}
+	prepared chan struct{} // the kernel is prepared, or this step is not going to do that
+	once     sync.Once
+}
+
+func newProgress() *progress {
+	return &progress{ended: make(chan struct{}), prepared: make(chan struct{})}
+}
+
+func (p *progress) settle() { p.once.Do(func() { close(p.prepared) }) }
+
+func (p *progress) end() {
+	p.settle()
+	close(p.ended)
+}
+
+// perKernel lets one step at a time change the module directory of a kernel.
+type perKernel struct {
+	mu    sync.Mutex
+	locks map[string]*sync.Mutex
+}
+
+func (l *perKernel) of(release string) *sync.Mutex {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.locks == nil {
+		l.locks = map[string]*sync.Mutex{}
+	}
+	if l.locks[release] == nil {
+		l.locks[release] = &sync.Mutex{}
+	}
+	return l.locks[release]
+}
+
+// work is one step at work. Its events and the output of its programs go where its place in the plan is.
+type work struct {
+	*run
+	number         int
+	Emit           dkms.Emit
+	Stdout, Stderr io.Writer
+}
+
+// begin does a step and notes what became of it. Where several steps are at work, what their programs print becomes events.
+func (r *run) begin(ctx context.Context, n int, wide bool) {
+	w := &work{run: r, number: n, Emit: r.sequence.emitter(n), Stdout: r.Stdout, Stderr: r.Stderr}
+	if wide {
+		w.Stdout, w.Stderr = printing{w.Emit, false}, printing{w.Emit, true}
+	}
+	res := w.step(ctx)
+	r.mu.Lock()
+	r.results[n] = res
+	r.mu.Unlock()
+	r.sequence.end(n)
+	r.steps[n].end()
+}
+
+func (w *work) step(ctx context.Context) Result {
+	s := w.plan.Steps[w.number]
+	due := s.Action == Index && s.Skip == Needed && w.changes(s.Instance.Kernel)
+	if w.blocked(s) {
 		res := Result{Step: s, Outcome: Blocked}
 		if due { // the steps that it was merged with did change modules
-			res.Err = r.index(ctx, s, false)
+			res.Err = w.index(ctx, s, false)
 		}
 		return res
 	}
 	if err := ctx.Err(); err != nil && !due {
 		res := Result{Step: s, Outcome: Failed, Err: &dkms.Error{Kind: dkms.Interrupted, Instance: s.Instance, Err: err}}
-		if !r.interrupted { // told of once, for the first step that does not happen
-			r.interrupted = true
-			r.Emit(StepEnded(res))
-		}
+		w.Emit(StepEnded(res))
 		return res
 	}
-	r.enter(s.Part)
-	r.Emit(StepBegun{s})
+	w.Emit(StepBegun{s})
 	res := Result{Step: s, Outcome: Unneeded}
 	if s.Skip == Needed || s.Skip == Merged {
-		res.Err = interrupted(ctx, s, r.do(ctx, s))
+		res.Err = interrupted(ctx, s, w.do(ctx, s))
 		res.Outcome = outcome(res.Err)
-		r.interrupted = res.Err != nil && ctx.Err() != nil
 	}
-	r.Emit(StepEnded(res))
+	w.Emit(StepEnded(res))
 	return res
 }
 
@@ -114,6 +174,8 @@ func outcome(err error) Outcome {
 // blocked reports whether a step that s needs has failed, or a part that its part needs. A module that does not want the
 // kernel does not block those that depend on it.
 func (r *run) blocked(s Step) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, n := range s.After {
 		res := r.results[n]
 		elsewhere := res.Step.Part != s.Part && (res.Outcome == Excluded || res.Outcome == Blocked && r.excluded(res.Step.Part))
@@ -133,66 +195,70 @@ func (r *run) blocked(s Step) bool {
 	return false
 }
 
-// excluded reports whether a part ended because its module does not want the kernel.
+// excluded reports whether a part ended because its module does not want the kernel. The caller holds mu.
 func (r *run) excluded(part int) bool {
 	report := Report{Plan: r.plan, Results: r.results}
 	o, _ := report.part(part)
 	return o == Excluded
 }
 
-func (r *run) do(ctx context.Context, s Step) error {
+func (w *work) do(ctx context.Context, s Step) error {
 	switch s.Action {
 	case Import:
-		return r.Tree.Import(ctx, s.Source.Root, s.Source.Dir, s.Instance.Module, s.Replace, r.Emit)
+		return w.Tree.Import(ctx, s.Source.Root, s.Source.Dir, s.Instance.Module, s.Replace, w.Emit)
 	case Load:
-		return r.unpack(ctx, s)
+		return w.unpack(ctx, s)
 	case Add:
-		return r.add(ctx, s)
+		return w.add(ctx, s)
 	case Build:
-		return r.build(ctx, s)
-	case Install:
-		return r.install(ctx, s)
-	case Uninstall:
-		return r.uninstall(ctx, s)
+		return w.build(ctx, s)
+	case Install, Uninstall:
+		lock := w.installing.of(s.Instance.Kernel)
+		lock.Lock()
+		defer lock.Unlock()
+		if s.Action == Install {
+			return w.install(ctx, s)
+		}
+		return w.uninstall(ctx, s)
 	case Unbuild:
-		return r.Tree.Unbuild(s.Instance)
+		return w.Tree.Unbuild(s.Instance)
 	case Remove:
-		return errors.Join(r.Tree.Clean(s.Instance.Module), r.Tree.Forget(s.Instance.Module, r.Emit))
+		return errors.Join(w.Tree.Clean(s.Instance.Module), w.Tree.Forget(s.Instance.Module, w.Emit))
 	case Prepare:
-		k, err := r.kernel(Target{s.Instance.Kernel, s.Instance.Arch})
+		k, err := w.kernel(Target{s.Instance.Kernel, s.Instance.Arch})
 		if err != nil {
 			return err
 		}
-		_, err = r.prepare(ctx, k)
+		_, err = w.prepare(ctx, k)
 		return err
 	case Index:
-		return r.index(ctx, s, true)
+		return w.index(ctx, s, true)
 	case Prune:
-		return r.Tree.Prune(s.Instance.Kernel)
+		return w.Tree.Prune(s.Instance.Kernel)
 	case Finish:
-		return r.finish(ctx, s)
+		return w.finish(ctx, s)
 	}
 	return fmt.Errorf("no such action: %d", s.Action)
 }
 
 // add registers a module. A failing POST_ADD leaves it registered; its status counts only when the module was to be added,
 // not when a build needed that.
-func (r *run) add(ctx context.Context, s Step) error {
-	if err := r.Tree.CheckAdd(s.Instance.Module); err != nil {
+func (w *work) add(ctx context.Context, s Step) error {
+	if err := w.Tree.CheckAdd(s.Instance.Module); err != nil {
 		return err
 	}
-	file := r.Options.ConfFile
+	file := w.Options.ConfFile
 	if file == "" {
-		file = r.Tree.SourceDir(s.Instance.Module) + "/dkms.conf"
+		file = w.Tree.SourceDir(s.Instance.Module) + "/dkms.conf"
 	}
-	c, _, err := r.conf(ctx, s.Instance, file, true)
+	c, _, err := w.conf(ctx, s.Instance, file, true)
 	if err != nil {
 		return err
 	}
-	if err := r.Tree.Add(s.Instance.Module, r.Emit); err != nil {
+	if err := w.Tree.Add(s.Instance.Module, w.Emit); err != nil {
 		return err
 	}
-	err = r.script(ctx, s.Instance, "post_add", c.PostAdd)
+	err = w.script(ctx, s.Instance, "post_add", c.PostAdd)
 	if s.Implied && ctx.Err() == nil {
 		return nil
 	}
@@ -202,48 +268,76 @@ func (r *run) add(ctx context.Context, s Step) error {
 // conf evaluates the dkms.conf of an instance: the given file, or that of the -c option, or the registered one. Deprecated
 // directives and --directive are told of once for each file and instance, other problems each time (read_conf_strict and
 // its memory in dkms.in).
-func (r *run) conf(ctx context.Context, i dkms.Instance, file string, strict bool) (*conf.Module, *kernel.Kernel, error) {
+func (w *work) conf(ctx context.Context, i dkms.Instance, file string, strict bool) (*conf.Module, *kernel.Kernel, error) {
 	named := file
 	if file == "" {
-		file, named = r.Tree.ConfFile(i.Module), r.Options.ConfFile
-		if r.Options.ConfFile != "" {
-			file = r.Options.ConfFile
+		file, named = w.Tree.ConfFile(i.Module), w.Options.ConfFile
+		if w.Options.ConfFile != "" {
+			file = w.Options.ConfFile
 		}
 	}
-	k, err := r.kernel(Target{i.Kernel, i.Arch})
+	k, err := w.kernel(Target{i.Kernel, i.Arch})
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := r.load(ctx, i, file, k)
+	c, err := w.load(ctx, i, file, k)
 	if err != nil {
 		return nil, nil, err
 	}
-	r.quiet = quiet(c)
+	w.hush(c)
 	key := i.String() + "\x00" + file
-	if resolved, err := r.Root.Follow(file); err == nil {
+	if resolved, err := w.Root.Follow(file); err == nil {
 		key = i.String() + "\x00" + resolved
 	}
-	if !r.read[key] {
-		for _, d := range r.Conf.DirectiveEnv() {
+	if !w.told(key) {
+		for _, d := range w.Conf.DirectiveEnv() {
 			name, value, _ := strings.Cut(d, "=")
-			r.Emit(DirectiveSet{name, value})
+			w.Emit(DirectiveSet{name, value})
 		}
 		if strict {
 			for _, d := range c.Deprecated {
-				r.Emit(DeprecatedDirective{d})
+				w.Emit(DeprecatedDirective{d})
 			}
 		}
 	}
-	if err := r.problems(c, named, strict); err != nil {
+	if err := problems(c, named, strict, w.Emit); err != nil {
 		return nil, nil, err
 	}
-	r.read[key] = true
+	w.mu.Lock()
+	w.read[key] = true
+	w.mu.Unlock()
 	return c, k, nil
+}
+
+// told reports whether a dkms.conf was reported on.
+func (r *run) told(key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.read[key]
+}
+
+// hush notes whether the module of the step's part is one whose progress is not shown.
+func (w *work) hush(c *conf.Module) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.quiet[w.plan.Steps[w.number].Part] = quiet(c)
+}
+
+// hushed reports whether progress is not shown. A step of no part follows the last part before it.
+func (w *work) hushed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := w.number; n >= 0; n-- {
+		if q, ok := w.quiet[w.plan.Steps[n].Part]; ok {
+			return q
+		}
+	}
+	return false
 }
 
 // placements returns where the records of i that are built for its kernel belong. With every record it is for removing,
 // where it does not matter what is built.
-func (r *run) placements(ctx context.Context, c *conf.Module, k *kernel.Kernel, every bool) ([]dkms.Placement, error) {
+func (w *work) placements(ctx context.Context, c *conf.Module, k *kernel.Kernel, every bool) ([]dkms.Placement, error) {
 	compression, err := k.Compression()
 	if err != nil {
 		return nil, err
@@ -256,5 +350,5 @@ func (r *run) placements(ctx context.Context, c *conf.Module, k *kernel.Kernel, 
 	} else if records, err = c.Buildable(ctx, target(k)); err != nil {
 		return nil, err
 	}
-	return r.Tree.Placements(c, records, ".ko"+compression.Suffix()), nil
+	return w.Tree.Placements(c, records, ".ko"+compression.Suffix()), nil
 }

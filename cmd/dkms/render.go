@@ -37,6 +37,12 @@ func (r *renderer) emit(e dkms.Event) {
 		r.taskEnded(e)
 	case build.SigningDecided:
 		r.say("%s", signing(e.Message))
+	case build.Printed:
+		if e.Stderr {
+			fmt.Fprint(r.err, e.Text)
+		} else {
+			fmt.Fprint(r.out, e.Text)
+		}
 	default:
 		if !r.registry(e) {
 			r.process(e)
