@@ -18,32 +18,51 @@ func (p *planner) autoinstall(ctx context.Context, r Request) error {
 	if err != nil {
 		return err
 	}
-	t := r.target(0)
+	p.wishes(ctx, newest, r.target(0), false)
+	return nil
+}
+
+// wishes plans the automatic installation of modules into one kernel. With sync, those that were made from something else
+// than there is now are built again, and those that failed before are not tried again with the same inputs, unless the
+// request forces that.
+func (p *planner) wishes(ctx context.Context, newest []dkms.Module, t Target, sync bool) {
 	var queue []*wish
 	known := map[string]bool{}
 	for _, m := range newest {
 		known[m.Name] = true
-		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
-		if p.Tree.Installed(i) || p.weaklyInstalled(i) {
-			p.plan.Present = append(p.plan.Present, m.Name)
-			continue
+		w := &wish{i: dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}}
+		if p.Tree.Installed(w.i) || p.weaklyInstalled(w.i) {
+			if sync {
+				w.stale = p.stale(ctx, w.i)
+			}
+			if len(w.stale) == 0 {
+				p.plan.Present = append(p.plan.Present, w.i)
+				continue
+			}
 		}
-		c, err := p.registered(ctx, i)
-		if err == nil && !usable(c) {
-			queue = append(queue, &wish{i: i})
-			continue
+		if p.evaluate(ctx, w) {
+			queue = append(queue, w)
 		}
-		if err == nil && !c.Autoinstall || p.stranded(i) {
-			continue
-		}
-		w := &wish{i: i}
-		if err == nil {
-			w.depends = strings.Fields(strings.Join(c.BuildDepends, " "))
-		}
-		queue = append(queue, w)
 	}
-	p.inOrder(ctx, queue, known, r.Force)
-	return nil
+	if sync && !p.plan.Request.Force {
+		queue = slices.DeleteFunc(queue, func(w *wish) bool { return p.hopeless(ctx, w.i) })
+	}
+	p.inOrder(ctx, queue, known, p.plan.Request.Force)
+}
+
+// evaluate finds out what a wish depends on, and reports whether the module wants to be installed at all.
+func (p *planner) evaluate(ctx context.Context, w *wish) bool {
+	c, err := p.registered(ctx, w.i)
+	switch {
+	case err != nil:
+		return !p.stranded(w.i)
+	case !usable(c):
+		return true
+	case !c.Autoinstall || p.stranded(w.i):
+		return false
+	}
+	w.depends = strings.Fields(strings.Join(c.BuildDepends, " "))
+	return true
 }
 
 // usable reports whether a dkms.conf passes validation.
@@ -78,14 +97,20 @@ func (p *planner) newest() ([]dkms.Module, error) {
 type wish struct {
 	i       dkms.Instance
 	depends []string // names of modules that must be installed before
+	stale   []string // what has changed since it was built, when it is built and that has to be done again
 	part    int
 }
 
 // inOrder plans the wishes in rounds: in each round those whose dependencies came in earlier rounds or are installed.
 func (p *planner) inOrder(ctx context.Context, queue []*wish, known map[string]bool, force bool) {
 	done := map[string]int{} // name to part; -1 for installed
-	for _, name := range p.plan.Present {
-		done[name] = -1
+	if len(queue) == 0 {
+		return
+	}
+	for _, i := range p.plan.Present {
+		if i.Kernel == queue[0].i.Kernel {
+			done[i.Name] = -1
+		}
 	}
 	for len(queue) > 0 {
 		var ready, rest []*wish
@@ -132,16 +157,42 @@ func unmet(w *wish, done map[string]int) []string {
 // wish plans one part of an automatic installation. The first that needs a build is preceded by the preparation of the
 // kernel, without which none of those after it can be.
 func (p *planner) wish(ctx context.Context, w *wish, done map[string]int, force bool) {
-	if !p.Tree.Built(w.i) && !slices.ContainsFunc(p.plan.Steps, func(s Step) bool { return s.Action == Prepare }) {
-		p.step(Step{Action: Prepare, Instance: dkms.Instance{Kernel: w.i.Kernel, Arch: w.i.Arch}, Part: -1, Implied: true})
+	if !p.Tree.Built(w.i) || len(w.stale) > 0 {
+		p.prepare(Target{w.i.Kernel, w.i.Arch})
 	}
 	w.part = p.part(w.i, Wished)
+	p.plan.Parts[w.part].Stale = w.stale
 	for _, d := range w.depends {
 		if n := done[d]; n >= 0 {
 			p.plan.Parts[w.part].Needs = append(p.plan.Parts[w.part].Needs, n)
 		}
 	}
+	if len(w.stale) > 0 {
+		p.renew(ctx, w.i, w.part)
+		return
+	}
 	p.install(ctx, w.i, w.part, force)
+}
+
+// prepare plans the preparation of a kernel, once.
+func (p *planner) prepare(t Target) {
+	s := Step{Action: Prepare, Instance: dkms.Instance{Kernel: t.Kernel, Arch: t.Arch}, Part: -1, Implied: true}
+	if !p.planned(Prepare, s.Instance) {
+		p.plan.Steps = append(p.plan.Steps, s)
+	}
+}
+
+// renew plans to build i again and to put the result in place of what is installed, which stays until then.
+func (p *planner) renew(ctx context.Context, i dkms.Instance, part int) {
+	installed := p.Tree.Installed(i)
+	p.step(Step{Action: Build, Instance: i, Part: part, Implied: true, Replace: true})
+	p.built[i] = true
+	if installed {
+		p.uninstall(ctx, i, part, true)
+	}
+	p.step(Step{Action: Install, Instance: i, Part: part, Replace: installed})
+	p.index(i, part)
+	p.rebuild(ctx, i, part)
 }
 
 // match plans the installation of what is installed on another kernel (run_match in dkms.in).

@@ -51,6 +51,7 @@ type Builder struct {
 	Options   Options
 
 	kernels sync.Map // Target to *kernel.Kernel, see kernel
+	looked  sync.Map // path to digest, see looks
 }
 
 // Host is what a builder knows of the machine that it runs on, as opposed to the root that it works on.

@@ -39,16 +39,20 @@ func (w *work) build(ctx context.Context, s Step) error {
 	if err := w.checkDepends(i, c); err != nil {
 		return err
 	}
+	in, err := w.inputs(ctx, i, c, k)
+	if err != nil {
+		return err
+	}
 	tree, err := kbuild.Build(ctx, w.job(i, c, k, records))
 	if err != nil {
-		err = buildError(i, err)
+		err = w.remember(ctx, i, in, buildError(i, err))
 		var e *dkms.Error
 		if errors.As(err, &e) && e.Kind != dkms.ScriptFailed && ctx.Err() == nil {
 			w.apport(ctx, i)
 		}
 		return err
 	}
-	if err := w.collect(ctx, i, c, k, p, tree); err != nil {
+	if err := w.collect(ctx, i, c, k, p, tree, in); err != nil {
 		return err
 	}
 	return w.conclude(ctx, i, tree)
@@ -112,7 +116,7 @@ func (w *work) anyInstalled(name string, i dkms.Instance) bool {
 }
 
 // collect takes the module files from the build directory into the registry: stripped, signed, compressed.
-func (w *work) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *kernel.Kernel, p *preparation, tree *kbuild.Tree) error {
+func (w *work) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *kernel.Kernel, p *preparation, tree *kbuild.Tree, in dkms.Inputs) error {
 	compression, err := k.Compression()
 	if err != nil {
 		return err
@@ -127,13 +131,33 @@ func (w *work) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *
 		err = w.noteDepends(stage.Dir(), c)
 	}
 	if err == nil {
+		err = stage.NoteInputs(in)
+	}
+	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		stage.Discard()
 		return err
 	}
-	return stage.Commit()
+	return errors.Join(stage.Commit(), w.Tree.ForgetFailure(i))
+}
+
+// remember notes that a build has failed, so that nothing tries it again until something has changed. An interruption is no
+// failure.
+func (w *work) remember(ctx context.Context, i dkms.Instance, in dkms.Inputs, failure error) error {
+	if ctx.Err() != nil {
+		return failure
+	}
+	f := dkms.Failure{Instance: i, Inputs: in, Message: failure.Error(), Time: w.Now()}
+	var e *dkms.Error
+	if errors.As(failure, &e) {
+		f.Log = e.Log
+	}
+	if err := w.Tree.NoteFailure(f); err != nil {
+		return errors.Join(failure, err)
+	}
+	return failure
 }
 
 // noteDepends notes the versions of the modules that this build was made with, so that other ones can be noticed.

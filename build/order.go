@@ -6,7 +6,7 @@ import "slices"
 // to install. Everything else is quick, and simpler to follow one after the other.
 func (p *Plan) wide() bool {
 	switch p.Request.Goal {
-	case Build, Install, Autoinstall, Match:
+	case Build, Install, Autoinstall, Match, Sync:
 	default:
 		return false
 	}
@@ -33,6 +33,7 @@ func (p *Plan) waits(wide bool) [][]int {
 			if n > 0 {
 				waits[n] = []int{n - 1}
 			}
+		case s.Action == Prepare && fence < 0: // kernels have nothing to do with each other
 		case s.Part < 0:
 			for m := range n {
 				waits[n] = append(waits[n], m)

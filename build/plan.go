@@ -15,7 +15,7 @@ import (
 type Action int
 
 // The actions. Those from Import to Remove are steps; Add to Remove are also goals of requests. Prepare, Index, Prune and
-// Finish occur in plans only, and Autoinstall, Match and Vacate in requests only.
+// Finish occur in plans only, and Autoinstall, Match, Vacate and Sync in requests only.
 const (
 	Import      Action = iota // copy a source tree to where sources belong
 	Load                      // take over what an archive holds, and register it
@@ -32,13 +32,14 @@ const (
 	Autoinstall               // install every module that wants it into a kernel
 	Match                     // install what is installed on another kernel
 	Vacate                    // unbuild everything for a kernel that goes away
+	Sync                      // install every module that wants it into every kernel, and bring what is there up to date
 )
 
 // String returns the word for the action: the verb of the command line where there is one.
 func (a Action) String() string {
 	return [...]string{
 		"import", "load", "add", "build", "install", "uninstall", "unbuild", "remove", "prepare", "depmod", "prune", "post_transaction",
-		"autoinstall", "match", "vacate",
+		"autoinstall", "match", "vacate", "sync",
 	}[a]
 }
 
@@ -55,7 +56,7 @@ type Source struct {
 // Request says what is wanted.
 type Request struct {
 	Goal     Action
-	Module   dkms.Module // not for Autoinstall and Vacate; for Match the name, or nothing for all
+	Module   dkms.Module // not for Autoinstall, Vacate and Sync; for Match the name, or nothing for all
 	Source   *Source     // import this first; Module is then what its dkms.conf says
 	Archive  *Archive    // or load this, of which the same is true
 	Targets  []Target    // one for Autoinstall, Match and Vacate
@@ -128,6 +129,7 @@ type Part struct {
 	Needs    []int    // parts that must not have failed
 	Follows  []int    // parts that must have ended, whatever became of them
 	Unmet    []string // BUILD_DEPENDS that nothing in the plan brings; such a part has no steps
+	Stale    []string // what has changed since the module was built, if that is why it is in the plan
 	Deferred bool     // none of Unmet is a registered module: they may come later, or from elsewhere
 }
 
@@ -149,8 +151,12 @@ type Plan struct {
 	Request Request
 	Parts   []Part
 	Steps   []Step
-	Broken  []dkms.Module // registered modules without source, which Autoinstall and Match pass over
-	Present []string      // of Autoinstall: names of modules that are installed already
+	Broken  []dkms.Module   // registered modules without source, which Autoinstall, Match and Sync pass over
+	Present []dkms.Instance // of Autoinstall and Sync: what is installed already
+
+	Waiting  []Waiting      // of Sync: kernels without headers
+	Hopeless []dkms.Failure // of Sync: builds that have failed and would fail again
+	Fresh    []Fresh        // of Sync: builds to be noted as up to date
 }
 
 // String lists the steps, one a line.
@@ -160,6 +166,20 @@ func (p *Plan) String() string {
 		fmt.Fprintln(&b, s)
 	}
 	return b.String()
+}
+
+// Reason says why a build is in the plan, as far as there is more to say than that it was asked for.
+func (p *Plan) Reason(n int) string {
+	s := p.Steps[n]
+	switch {
+	case s.Part < 0 || s.Skip != Needed || s.Action != Build:
+		return ""
+	case len(p.Parts[s.Part].Stale) > 0:
+		return "out of date: " + strings.Join(p.Parts[s.Part].Stale, ", ")
+	case p.Parts[s.Part].Why == Rebuilt:
+		return "what it was built with has changed"
+	}
+	return ""
 }
 
 // Adds reports whether the plan registers a module.
@@ -203,7 +223,7 @@ func (b *Builder) Plan(ctx context.Context, r Request) (*Plan, error) {
 
 // check sees to it that nothing but names becomes part of a path.
 func (r Request) check() error {
-	if r.Goal != Autoinstall && r.Goal != Match && r.Goal != Vacate {
+	if r.Goal < Autoinstall { // the others are about all modules
 		if err := r.Module.Check(); err != nil {
 			return err
 		}
@@ -250,12 +270,17 @@ func (p *planner) part(i dkms.Instance, why Cause) int {
 // step appends s, after the step before it in the same part.
 func (p *planner) step(s Step) {
 	for n := len(p.plan.Steps) - 1; n >= 0; n-- {
-		if before := p.plan.Steps[n]; before.Part == s.Part || before.Part == -1 {
+		if before := p.plan.Steps[n]; before.Part == s.Part || before.Part == -1 && before.concerns(s.Instance.Kernel) {
 			s.After = append(s.After, n)
 			break
 		}
 	}
 	p.plan.Steps = append(p.plan.Steps, s)
+}
+
+// concerns reports whether a step has to do with a kernel: all have but preparations of other ones.
+func (s Step) concerns(release string) bool {
+	return s.Action != Prepare || s.Instance.Kernel == release
 }
 
 func (p *planner) goal(ctx context.Context, r Request) error {
@@ -266,6 +291,8 @@ func (p *planner) goal(ctx context.Context, r Request) error {
 		return p.match(ctx, r)
 	case Vacate:
 		return p.vacate(ctx, r)
+	case Sync:
+		return p.sync(ctx, r)
 	case Add:
 		if r.Archive == nil { // loading it has done that
 			p.step(Step{Action: Add, Instance: r.instance(0), Part: -1})

@@ -35,6 +35,9 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 	for n := range r.steps {
 		r.steps[n] = newProgress()
 	}
+	for _, f := range p.Fresh {
+		_ = b.Tree.UpdateInputs(f.Instance, f.Inputs) // it would only have been quicker the next time
+	}
 	wide := p.wide()
 	var g errgroup.Group
 	for n, before := range p.waits(wide) {

@@ -2,13 +2,14 @@ package build
 
 import "dkms-go/dkms"
 
-// Summary sorts the modules of an automatic installation by what became of them.
+// Summary sorts the modules of an automatic installation into one kernel by what became of them.
 type Summary struct {
 	Succeeded []string // names, those that were installed before included
 	Skipped   []string // names of modules that do not want this kernel
 	Failed    []FailedModule
-	Unmet     []UnmetModule // not tried: modules they depend on are registered and were not installed
-	Deferred  []UnmetModule // not tried: modules they depend on are not registered
+	Unmet     []UnmetModule  // not tried: modules they depend on are registered and were not installed
+	Deferred  []UnmetModule  // not tried: modules they depend on are not registered
+	Hopeless  []dkms.Failure // not tried: they have failed before, and nothing has changed since
 }
 
 // FailedModule is a module that was tried.
@@ -23,11 +24,21 @@ type UnmetModule struct {
 	Missing []string
 }
 
-// Summary returns what became of the parts of the plan that were wished for.
-func (r *Report) Summary() Summary {
-	s := Summary{Succeeded: append([]string(nil), r.Plan.Present...)}
+// Summary returns what became of the parts of the plan that were wished for on a kernel.
+func (r *Report) Summary(t Target) Summary {
+	var s Summary
+	for _, i := range r.Plan.Present {
+		if i.Kernel == t.Kernel && i.Arch == t.Arch {
+			s.Succeeded = append(s.Succeeded, i.Name)
+		}
+	}
+	for _, f := range r.Plan.Hopeless {
+		if i := f.Instance; i.Kernel == t.Kernel && i.Arch == t.Arch {
+			s.Hopeless = append(s.Hopeless, f)
+		}
+	}
 	for n, p := range r.Plan.Parts {
-		if p.Why != Wished {
+		if p.Why != Wished || p.Instance.Kernel != t.Kernel || p.Instance.Arch != t.Arch {
 			continue
 		}
 		name := p.Instance.Name

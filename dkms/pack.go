@@ -84,6 +84,8 @@ func (p *packing) collect(c Contents) error {
 		if err := p.walk(base, base, target.dir()); err != nil {
 			return err
 		}
+		note := "./" + target.dir() + "/" + inputsFile // it is about files of this machine
+		p.list = slices.DeleteFunc(p.list, func(m packed) bool { return m.header.Name == note })
 		p.dir(path.Dir(target.dir()), 0o755)
 	}
 	p.dir(mainTree, 0o755)

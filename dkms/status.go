@@ -144,14 +144,20 @@ func (t *Tree) names(dir, pattern string) []string {
 		if n[0] == '.' {
 			continue
 		}
-		if pattern != "" {
-			if ok, err := path.Match(strings.ReplaceAll(pattern, "[!", "[^"), n); err != nil || !ok {
-				continue
-			}
+		if fits(pattern, n) {
+			names = append(names, n)
 		}
-		names = append(names, n)
 	}
 	return names
+}
+
+// fits reports whether a name matches a shell pattern, where an empty pattern matches everything.
+func fits(pattern, name string) bool {
+	if pattern == "" {
+		return true
+	}
+	ok, err := path.Match(strings.ReplaceAll(pattern, "[!", "[^"), name)
+	return err == nil && ok
 }
 
 func hasMeta(s string) bool { return strings.ContainsAny(s, `*?[\`) }

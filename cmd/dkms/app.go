@@ -85,7 +85,7 @@ type verb struct {
 func table() []verb {
 	return []verb{
 		addVerb(), buildVerb(), installVerb(), uninstallVerb(), unbuildVerb(), removeVerb(), statusVerb(), autoinstallVerb(),
-		matchVerb(), mktarballVerb(), ldtarballVerb(), generateMOKVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
+		matchVerb(), mktarballVerb(), ldtarballVerb(), generateMOKVerb(), syncVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
 	}
 }
 
@@ -137,6 +137,7 @@ type request struct {
 	all, force, forceVersion, verbose, safeUpgrade bool
 	symlink, noDepmod, modprobe, debug             bool
 	binariesOnly, sourceOnly                       bool
+	allKernels, dryRun, json                       bool
 	conf, kernelConfig, kernelSource, jobs         string
 	template                                       string
 	dkmsTree, sourceTree, installTree              string
@@ -153,6 +154,7 @@ func newRequest(c *cli.Context) *request {
 		symlink: c.Bool("symlink-modules"), noDepmod: c.Bool("no-depmod"), modprobe: c.Bool("modprobe-on-install"), debug: c.Bool("debug"),
 		binariesOnly: c.Bool("binaries-only"), sourceOnly: c.Bool("source-only"),
 		conf: c.String("c"), kernelConfig: c.String("config"), kernelSource: c.String("kernelsourcedir"), jobs: c.String("j"),
+		allKernels: c.Bool("all-kernels"), dryRun: c.Bool("dry-run"), json: c.Bool("json"),
 		dkmsTree: c.String("dkmstree"), sourceTree: c.String("sourcetree"), installTree: c.String("installtree"),
 		template: c.String("templatekernel"),
 		source:   c.String("source"), archive: c.String("archive"), directives: c.StringSlice("directive"),

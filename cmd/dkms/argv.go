@@ -78,6 +78,9 @@ func options() []option {
 		{name: "symlink-modules", stem: "--symlink-modules", what: "install links instead of copies"},
 		{name: "no-depmod", stem: "--no-depmod", what: "leave the module indexes alone"},
 		{name: "modprobe-on-install", stem: "--modprobe-on-install", what: "load modules for present hardware after installation"},
+		{name: "all-kernels", stem: "--all-kernels", exact: true, what: "for all kernels, as sync"},
+		{name: "dry-run", stem: "--dry-run", exact: true, what: "print what would be done, and do nothing"},
+		{name: "json", stem: "--json", exact: true, what: "print JSON"},
 		{name: "debug", stem: "--debug", what: "trace what is done"},
 	}
 }
@@ -92,6 +95,10 @@ func verbs() []string {
 		"generate_mok", "kernel_preinst", "kernel_postinst", "kernel_prerm",
 	}
 }
+
+// newVerbs are the verbs that dkms 3.4 does not have. To it they are names of modules like any other word, so they are verbs
+// only where they come first and no other verb follows.
+func newVerbs() []string { return []string{"sync"} }
 
 // moduleWord splits module/version at the first slash.
 var moduleWord = regexp.MustCompile(`^([^/]*)/(.*)$`)
@@ -217,9 +224,15 @@ func (s *scan) module(v string) {
 func (s *scan) word(w string) error {
 	switch {
 	case slices.Contains(verbs(), w):
+		if slices.Contains(newVerbs(), s.Verb) && s.given["module"] == "" {
+			s.module(s.Verb)
+			s.Verb = ""
+		}
 		if s.Verb != "" {
 			return &dkms.Error{Kind: dkms.TwoActions, Subject: w}
 		}
+		s.Verb = w
+	case slices.Contains(newVerbs(), w) && s.Verb == "" && s.given["module"] == "":
 		s.Verb = w
 	case strings.HasSuffix(w, "dkms.conf") && s.files.IsFile(w):
 		s.source = strings.TrimSuffix(w, "dkms.conf") + "./"

@@ -13,7 +13,7 @@ func autoinstallVerb() verb {
 	return verb{
 		name: "autoinstall", about: "install every module that wants it into a kernel",
 		usage:   "autoinstall [-k KERNEL] [OPTION]...",
-		options: []string{"kernelver", "arch", "force", "kernelsourcedir", "config", "j", "no-depmod", "modprobe-on-install"},
+		options: []string{"kernelver", "arch", "force", "kernelsourcedir", "config", "j", "no-depmod", "modprobe-on-install", "all-kernels", "dry-run", "json"},
 		run:     func(ctx context.Context, s *session) error { return s.autoinstall(ctx) },
 	}
 }
@@ -35,8 +35,21 @@ func kernelPostinstVerb() verb {
 // noAutoinstall is the file with which an administrator turns automatic installation off.
 const noAutoinstall = "/etc/dkms/no-autoinstall"
 
+// disabled reports whether the administrator has turned automatic installation off, and says so.
+func (s *session) disabled() bool {
+	fi, err := s.root.Stat(noAutoinstall)
+	if err != nil || !fi.Mode().IsRegular() {
+		return false
+	}
+	s.say("Automatic installation of modules has been disabled.")
+	return true
+}
+
 // autoinstall installs every module that wants it, and prints a summary.
 func (s *session) autoinstall(ctx context.Context) error {
+	if s.allKernels {
+		return s.sync(ctx)
+	}
 	t, err := s.oneTarget(ctx)
 	if err != nil {
 		return err
@@ -44,12 +57,11 @@ func (s *session) autoinstall(ctx context.Context) error {
 	if err := s.needRoot(); err != nil {
 		return err
 	}
-	if fi, err := s.root.Stat(noAutoinstall); err == nil && fi.Mode().IsRegular() {
-		s.say("Automatic installation of modules has been disabled.")
+	if s.disabled() {
 		return nil
 	}
 	p, err := s.plan(ctx, build.Request{Goal: build.Autoinstall, Targets: []build.Target{t}})
-	if err != nil {
+	if err != nil || s.dryRun {
 		return err
 	}
 	for _, m := range p.Broken {
@@ -68,7 +80,7 @@ func (s *session) autoinstall(ctx context.Context) error {
 			return reportedError{res.Err}
 		}
 	}
-	sum := report.Summary()
+	sum := report.Summary(t)
 	if err := s.summarize(t.Kernel, sum); err != nil {
 		return err
 	}
@@ -92,6 +104,9 @@ func (s *session) summarize(kernel string, sum build.Summary) error {
 	list("succeeded", sum.Succeeded)
 	list("was skipped", sum.Skipped)
 	list("failed", failed)
+	for _, f := range sum.Hopeless {
+		s.say("%s", hopeless(f))
+	}
 	for _, u := range sum.Unmet {
 		s.say("%s autoinstall failed due to missing dependencies: %s.", u.Module, strings.Join(u.Missing, " "))
 	}
@@ -104,7 +119,7 @@ func (s *session) summarize(kernel string, sum build.Summary) error {
 		s.say("Autoinstall on %s deferred module(s) %s due to BUILD_DEPENDS not yet registered with DKMS.", kernel, strings.Join(deferred, " "))
 		s.say("These may be provided externally or by a package not yet configured; autoinstall will retry on the next trigger.")
 	}
-	if len(sum.Failed) > 0 || len(sum.Unmet) > 0 {
+	if len(sum.Failed) > 0 || len(sum.Unmet) > 0 || len(sum.Hopeless) > 0 {
 		return &dkms.Error{Kind: dkms.AutoinstallFailed, Instance: dkms.Instance{Kernel: kernel}}
 	}
 	return nil

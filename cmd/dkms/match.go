@@ -44,7 +44,7 @@ func (s *session) match(ctx context.Context) error {
 	p, err := s.plan(ctx, build.Request{
 		Goal: build.Match, Module: s.module, Targets: []build.Target{t}, Template: build.Target{Kernel: s.template, Arch: t.Arch},
 	})
-	if err != nil {
+	if err != nil || s.dryRun {
 		return err
 	}
 	for _, m := range p.Broken {

@@ -144,7 +144,7 @@ func (s *session) notBroken() error {
 // do plans and runs a request, and returns the first failure, which has been printed by then.
 func (s *session) do(ctx context.Context, r build.Request) error {
 	p, err := s.plan(ctx, r)
-	if err != nil {
+	if err != nil || s.dryRun {
 		return err
 	}
 	if s.safeUpgrade && p.Adds() {
@@ -158,10 +158,15 @@ func (s *session) do(ctx context.Context, r build.Request) error {
 	return nil
 }
 
+// plan plans a request. With --dry-run the plan is printed, and nothing else is to happen.
 func (s *session) plan(ctx context.Context, r build.Request) (*build.Plan, error) {
 	r.Force = s.force
 	s.renderer.goal = r.Goal
-	return s.Plan(ctx, r)
+	p, err := s.Plan(ctx, r)
+	if err == nil && s.dryRun {
+		err = s.showPlan(p)
+	}
+	return p, err
 }
 
 // oneTarget returns the kernel of a verb that takes exactly one.

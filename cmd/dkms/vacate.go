@@ -53,7 +53,7 @@ func (s *session) vacate(ctx context.Context, wanted bool) error {
 		return err
 	}
 	p, err := s.plan(ctx, build.Request{Goal: build.Vacate, Targets: []build.Target{t}, Wanted: wanted})
-	if err != nil {
+	if err != nil || s.dryRun {
 		return err
 	}
 	var failed []string

@@ -33,7 +33,7 @@ _dkms_kernels() {
 }
 
 _dkms() {
-	local verbs='add remove build unbuild install uninstall status autoinstall match mktarball ldtarball generate_mok'
+	local verbs='add remove build unbuild install uninstall status autoinstall sync match mktarball ldtarball generate_mok'
 	local cur prev verb='' choices word words i
 	local dkmstree=/var/lib/dkms sourcetree=/usr/src installtree=/lib/modules
 
@@ -82,12 +82,12 @@ _dkms() {
 	--directive | -j) return ;;
 	*)
 		if [[ $cur == -* ]]; then
-			choices='-m -v -k -a -c -j -q -V -h --all --force --arch --config --debug --directive --dkmstree
+			choices='-m -v -k -a -c -j -q -V -h --all --all-kernels --dry-run --json --force --arch --config --debug --directive --dkmstree
 				--force-version-override --help --installtree --kernelsourcedir --kernelver --modprobe-on-install
 				--module --no-depmod --quiet --root --sourcetree --symlink-modules --templatekernel --verbose --version'
 		elif [[ -z $verb ]]; then
 			choices=$verbs
-		elif [[ $verb == autoinstall || $verb == generate_mok ]]; then
+		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok ]]; then
 			return
 		elif [[ $verb == add ]]; then
 			choices=$(_dkms_sources "$sourcetree")

@@ -1,6 +1,6 @@
 # Completion of dkms(8) for fish.
 
-set -l verbs add build install uninstall unbuild remove status autoinstall match mktarball ldtarball generate_mok
+set -l verbs add build install uninstall unbuild remove status autoinstall sync match mktarball ldtarball generate_mok
 
 # Every module/version in the DKMS tree.
 function __dkms_pairs
@@ -33,6 +33,7 @@ complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a unbuild -d 'Dele
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a remove -d 'Forget a module, or what it has for a kernel'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a status -d 'Tell what is registered, built and installed'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a autoinstall -d 'Install every module that wants it into a kernel'
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a sync -d 'Bring every module in every kernel up to date'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a match -d 'Install what is installed for another kernel'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a generate_mok -d 'Make the key pair to sign with'
 
@@ -50,6 +51,9 @@ complete -c dkms -s q -l quiet -d 'Say nothing'
 complete -c dkms -s V -l version -d 'Print the version'
 complete -c dkms -s h -l help -d 'Print a summary'
 complete -c dkms -l all -d 'Every kernel the module is built for'
+complete -c dkms -l all-kernels -d 'Every kernel, for autoinstall'
+complete -c dkms -l dry-run -d 'Print the plan and do nothing'
+complete -c dkms -l json -d 'Print the plan as JSON'
 complete -c dkms -l force -d 'See the manual of the verb'
 complete -c dkms -l force-version-override -d 'Install even over a newer version'
 complete -c dkms -l config -r -F -d 'Configuration of the kernel'

@@ -1,0 +1,122 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"dkms-go/dkms"
+	"dkms-go/dkms/kernel"
+)
+
+// Waiting is a kernel whose headers are not installed, and that wants for modules because of that.
+type Waiting struct {
+	Target  Target
+	Modules []dkms.Module // that are not built
+	Package string        // that brings the headers; "" when that is not known
+}
+
+// Fresh is a build whose inputs look touched but are the same.
+type Fresh struct {
+	Instance dkms.Instance
+	Inputs   dkms.Inputs
+}
+
+// Kernels returns the kernels of the root that modules can be meant for: those that are installed, and those that at least
+// have headers, for headers may arrive before the kernel does.
+func (b *Builder) Kernels(arch string) ([]Target, error) {
+	releases, err := kernel.List(b.Root, b.Tree.Options().InstallTree)
+	if err != nil {
+		return nil, err
+	}
+	var ts []Target
+	for _, release := range releases {
+		t := Target{release, arch}
+		k, err := b.kernel(t)
+		if err != nil {
+			continue
+		}
+		if k.CheckHeaders() == nil || b.bootable(release) {
+			ts = append(ts, t)
+		}
+	}
+	return ts, nil
+}
+
+// bootable reports whether a kernel itself is installed: its package brings the list of what is compiled into it.
+func (b *Builder) bootable(release string) bool {
+	fi, err := b.Root.Stat(b.Tree.KernelDir(release) + "/modules.builtin")
+	return err == nil && fi.Mode().IsRegular()
+}
+
+// sync plans what brings every module that wants it into every kernel of the request, as its sources, the kernel's headers
+// and the compiler are now. Where there is nothing to do the plan has no steps.
+func (p *planner) sync(ctx context.Context, r Request) error {
+	newest, err := p.newest()
+	if err != nil {
+		return err
+	}
+	for _, t := range r.Targets {
+		if none := p.missingHeaders(t); none != nil {
+			p.wait(ctx, newest, t, none)
+			continue
+		}
+		p.wishes(ctx, newest, t, true)
+	}
+	return nil
+}
+
+func (p *planner) missingHeaders(t Target) *kernel.NoHeadersError {
+	k, err := p.kernel(t)
+	if err != nil {
+		return nil
+	}
+	var none *kernel.NoHeadersError
+	errors.As(k.CheckHeaders(), &none)
+	return none
+}
+
+// wait plans what can be done for a kernel without headers: to install what is built already. The rest has to wait.
+func (p *planner) wait(ctx context.Context, newest []dkms.Module, t Target, none *kernel.NoHeadersError) {
+	waiting := Waiting{Target: t, Package: none.Package}
+	built := slices.DeleteFunc(slices.Clone(newest), func(m dkms.Module) bool {
+		w := &wish{i: dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}}
+		if p.Tree.Built(w.i) || p.weaklyInstalled(w.i) {
+			return false
+		}
+		if p.evaluate(ctx, w) {
+			waiting.Modules = append(waiting.Modules, m)
+		}
+		return true
+	})
+	if len(waiting.Modules) > 0 {
+		p.plan.Waiting = append(p.plan.Waiting, waiting)
+	}
+	p.wishes(ctx, built, t, true)
+}
+
+// stale returns what has changed since an installed instance was built.
+func (p *planner) stale(ctx context.Context, i dkms.Instance) []string {
+	then, ok := p.Tree.Inputs(i)
+	if !ok || p.Tree.BinariesOnly(i.Module) {
+		return nil
+	}
+	names, now, err := p.changed(ctx, i, then)
+	if err == nil && len(names) == 0 && now.Stamp != then.Stamp {
+		p.plan.Fresh = append(p.plan.Fresh, Fresh{i, now})
+	}
+	return names
+}
+
+// hopeless reports whether a build of i has failed and would be the same again, and notes that in the plan.
+func (p *planner) hopeless(ctx context.Context, i dkms.Instance) bool {
+	f, failed := p.Tree.Failure(i)
+	if !failed {
+		return false
+	}
+	if names, _, err := p.changed(ctx, i, f.Inputs); err != nil || len(names) > 0 {
+		return false
+	}
+	p.plan.Hopeless = append(p.plan.Hopeless, f)
+	return true
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+
+	"dkms-go/build"
+	"dkms-go/dkms"
+)
+
+// showPlan prints what would be done.
+func (s *session) showPlan(p *build.Plan) error {
+	if s.json {
+		return printJSON(s.out, planJSON(p))
+	}
+	for n, step := range p.Steps {
+		if step.Skip == build.Merged {
+			continue
+		}
+		line := step.String()
+		if part := step.Part; part >= 0 && step.Skip == build.Needed && p.Reason(n) != "" {
+			line += ": " + p.Reason(n)
+		}
+		s.say("%s", line)
+	}
+	for _, part := range p.Parts {
+		if len(part.Unmet) > 0 {
+			s.say("leave out %s: it needs %s", part.Instance, strings.Join(part.Unmet, " "))
+		}
+	}
+	for _, f := range p.Hopeless {
+		s.say("leave out %s: it has failed before, and nothing has changed since; see %s", f.Instance, or(f.Log, f.Message))
+	}
+	for _, w := range p.Waiting {
+		s.say("%s", strings.Join(waiting(w), "\n"))
+	}
+	for _, m := range p.Broken {
+		s.say("leave out %s: its source is missing", m)
+	}
+	return nil
+}
+
+// The JSON form of a plan. Indexes refer to steps.
+type (
+	jsonPlan struct {
+		Goal    string        `json:"goal"`
+		Steps   []jsonStep    `json:"steps"`
+		LeftOut []jsonLeftOut `json:"left_out,omitempty"`
+		Waiting []jsonWaiting `json:"waiting_for_headers,omitempty"`
+	}
+	jsonStep struct {
+		Action  string `json:"action"`
+		Module  string `json:"module,omitempty"`
+		Version string `json:"version,omitempty"`
+		Kernel  string `json:"kernel,omitempty"`
+		Arch    string `json:"arch,omitempty"`
+		Skip    string `json:"skip,omitempty"`   // why there is nothing to do
+		Reason  string `json:"reason,omitempty"` // why there is
+		After   []int  `json:"after,omitempty"`
+	}
+	jsonLeftOut struct {
+		Module  string   `json:"module"`
+		Version string   `json:"version"`
+		Kernel  string   `json:"kernel,omitempty"`
+		Arch    string   `json:"arch,omitempty"`
+		Reason  string   `json:"reason"` // "broken", "deferred", "unmet" or "failed before"
+		Needs   []string `json:"needs,omitempty"`
+		Log     string   `json:"log,omitempty"`
+	}
+	jsonWaiting struct {
+		Kernel  string   `json:"kernel"`
+		Arch    string   `json:"arch"`
+		Modules []string `json:"modules"`
+		Package string   `json:"package,omitempty"`
+	}
+)
+
+func planJSON(p *build.Plan) jsonPlan {
+	j := jsonPlan{Goal: p.Request.Goal.String(), Steps: []jsonStep{}}
+	for n, s := range p.Steps {
+		i := s.Instance
+		j.Steps = append(j.Steps, jsonStep{
+			Action: s.Action.String(), Module: i.Name, Version: i.Version, Kernel: i.Kernel, Arch: i.Arch,
+			Skip: s.Skip.String(), Reason: p.Reason(n), After: s.After,
+		})
+	}
+	leaveOut := func(i dkms.Instance, reason string, needs []string, log string) {
+		j.LeftOut = append(j.LeftOut, jsonLeftOut{i.Name, i.Version, i.Kernel, i.Arch, reason, needs, log})
+	}
+	for _, part := range p.Parts {
+		if len(part.Unmet) > 0 && part.Deferred {
+			leaveOut(part.Instance, "deferred", part.Unmet, "")
+		} else if len(part.Unmet) > 0 {
+			leaveOut(part.Instance, "unmet", part.Unmet, "")
+		}
+	}
+	for _, f := range p.Hopeless {
+		leaveOut(f.Instance, "failed before", nil, f.Log)
+	}
+	for _, m := range p.Broken {
+		leaveOut(dkms.Instance{Module: m}, "broken", nil, "")
+	}
+	for _, w := range p.Waiting {
+		k := jsonWaiting{Kernel: w.Target.Kernel, Arch: w.Target.Arch, Package: w.Package}
+		for _, m := range w.Modules {
+			k.Modules = append(k.Modules, m.String())
+		}
+		j.Waiting = append(j.Waiting, k)
+	}
+	return j
+}
+
+// printJSON prints a value for programs.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

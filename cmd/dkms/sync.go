@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"dkms-go/build"
+	"dkms-go/dkms"
+)
+
+func syncVerb() verb {
+	return verb{
+		name: "sync", about: "install every module that wants it into every kernel, and bring what is installed up to date",
+		usage:   "sync [-k KERNEL]... [OPTION]...",
+		options: []string{"kernelver", "arch", "force", "j", "no-depmod", "dry-run", "json"},
+		run:     func(ctx context.Context, s *session) error { return s.sync(ctx) },
+	}
+}
+
+// sync brings kernels to the state that they should have. Doing it twice is doing it once.
+func (s *session) sync(ctx context.Context) error {
+	if err := s.noAll(); err != nil {
+		return err
+	}
+	ts, err := s.kernelsToSync(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.needRoot(); err != nil {
+		return err
+	}
+	if s.disabled() {
+		return nil
+	}
+	p, err := s.plan(ctx, build.Request{Goal: build.Sync, Targets: ts})
+	if err != nil || s.dryRun {
+		return err
+	}
+	for _, m := range p.Broken {
+		s.brokenModule(m)
+	}
+	report := s.Run(ctx, p)
+	if err := report.Interrupted(); err != nil {
+		return reportedError{err}
+	}
+	var errs []error
+	for _, res := range report.Results {
+		if res.Step.Part < 0 && res.Err != nil { // a kernel cannot be worked for
+			errs = append(errs, reportedError{res.Err})
+		}
+	}
+	for _, t := range ts {
+		errs = append(errs, s.synced(ctx, t, report))
+	}
+	for _, w := range p.Waiting {
+		s.warning(waiting(w)...)
+	}
+	return errors.Join(errs...)
+}
+
+// kernelsToSync returns the kernels of -k, or all.
+func (s *session) kernelsToSync(ctx context.Context) ([]build.Target, error) {
+	if len(s.kernels) > 0 {
+		return s.targets(ctx)
+	}
+	if err := s.checkOptions(); err != nil {
+		return nil, err
+	}
+	tree := s.Tree.Options().InstallTree
+	arch := s.defaultArch(ctx, path.Join(tree, s.defaultKernel(tree)))
+	if len(s.arches) > 0 {
+		arch = s.arches[0]
+	}
+	return s.Kernels(arch)
+}
+
+// synced prints what became of the modules of one kernel, if anything was to be done there, and lets the administrator's
+// command follow.
+func (s *session) synced(ctx context.Context, t build.Target, report *build.Report) error {
+	sum := report.Summary(t)
+	tried := 0
+	for _, part := range report.Plan.Parts {
+		if part.Instance.Kernel == t.Kernel {
+			tried++
+		}
+	}
+	if tried == 0 && len(sum.Hopeless) == 0 {
+		return nil
+	}
+	err := s.summarize(t.Kernel, sum)
+	if err == nil && tried > 0 {
+		err = s.Finish(ctx, t)
+	}
+	return err
+}
+
+// waiting says what a kernel without headers lacks, and how to mend that.
+func waiting(w build.Waiting) []string {
+	names := make([]string, len(w.Modules))
+	for n, m := range w.Modules {
+		names[n] = m.String()
+	}
+	lines := []string{fmt.Sprintf("Kernel %s (%s) waits for its headers, without which these modules cannot be built: %s.",
+		w.Target.Kernel, w.Target.Arch, strings.Join(names, " "))}
+	if w.Package != "" {
+		lines = append(lines, "Install the package "+w.Package+", then type: dkms sync -k "+w.Target.Kernel)
+	}
+	return lines
+}
+
+// hopeless says that a build is not tried again.
+func hopeless(f dkms.Failure) string {
+	return fmt.Sprintf("%s has failed before, and nothing has changed since. See %s, or override by specifying --force.", f.Instance, or(f.Log, f.Message))
+}
