@@ -12,21 +12,32 @@ type Options struct {
 	Files []string
 	// SystemMap is a System.map, Symvers a Module.symvers, from which the kernel's
 	// own symbols are taken; "" means none. Symvers counts if both are given, and
-	// has checksums compared as well.
+	// has checksums compared as well. Without Unresolved they change nothing.
 	SystemMap, Symvers string
 	Prefix             byte // of the architecture's symbols, 0 for none
 	Unresolved         bool // tell of needed symbols that nobody exports
 	Duplicates         bool // tell of index entries that say the same
-	// Kmod is the version of kmod, from 30 on, whose indexes are wanted; 0 is the
-	// newest known.
-	Kmod int
+	Needs              bool // tell which module needs which, and for what symbol
+	TextOnly           bool // leave the binary files out
+	Kmod               KmodVersion
 	// Cache is the directory in which facts are kept from one run to the next, ""
 	// for nowhere.
 	Cache string
-	// Tell takes messages as they come up, in kmod's words and order; nil drops
-	// them. It is called from one goroutine at a time.
+	// Tell takes messages in kmod's words and order; nil drops them. It is called
+	// from one goroutine.
 	Tell func(Message)
 }
+
+// KmodVersion is a version of kmod, from 30 on, whose indexes are wanted; 0 is the
+// newest known. What differs:
+//
+//   - before 33 there is no modules.weakdep;
+//   - before 34 the nodes of a binary index come after those below them, and the
+//     last of several lines for a module in modules.order counts, not the first.
+type KmodVersion int
+
+// before reports whether the version is older than another.
+func (v KmodVersion) before(other KmodVersion) bool { return v != 0 && v < other }
 
 // Message is what depmod has to say.
 type Message struct {
@@ -42,6 +53,6 @@ const (
 	Fatal   Level = 2
 	Error   Level = 3
 	Warning Level = 4
-	Notice  Level = 5 // which module needs which, depmod -v
+	Notice  Level = 5 // which module needs which
 	Info    Level = 6
 )

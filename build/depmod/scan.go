@@ -2,8 +2,10 @@ package depmod
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -11,10 +13,51 @@ import (
 	"dkms-go/conf/sysroot"
 )
 
+// Scan finds and reads the modules of a kernel and computes their indexes. It
+// changes nothing.
+//
+// A module that cannot be read is told of and listed all the same, with what could
+// be read of it: so does kmod. Errors are those of the whole: a directory or file
+// of the options that cannot be read ([FatalError]), modules that need each other
+// in a circle ([CycleError]), names that an index cannot hold ([CharacterError]).
+// Before any of them a message has been told.
+func Scan(ctx context.Context, root *sysroot.Root, opt Options) (*Index, error) {
+	if opt.OutDir == "" {
+		opt.OutDir = opt.Dir
+	}
+	s := &scan{root: root, opt: opt}
+	table := &symbolTable{prefix: opt.Prefix, symbols: map[string]export{}}
+	if err := s.kernelSymbols(table); err != nil {
+		return nil, err
+	}
+	if opt.Files == nil {
+		s.loadRules()
+	}
+	list, err := s.modules()
+	if err != nil {
+		return nil, err
+	}
+	s.sortModules(list)
+	if err := s.read(ctx, list); err != nil {
+		return nil, err
+	}
+	s.loadSymbols(table, list)
+	s.resolve(table, list)
+	if err := s.rank(list); err != nil {
+		return nil, err
+	}
+	files, err := s.files(ctx, s.compute(table, list))
+	if err != nil {
+		return nil, err
+	}
+	return &Index{root: root, dir: opt.OutDir, files: files}, nil
+}
+
 // scan is the state of one Scan.
 type scan struct {
-	root *sysroot.Root
-	opt  Options
+	root  *sysroot.Root
+	opt   Options
+	rules rules
 }
 
 func (s *scan) tell(level Level, format string, args ...any) {
@@ -23,38 +66,53 @@ func (s *scan) tell(level Level, format string, args ...any) {
 	}
 }
 
-// found is a module file that is to be indexed.
-type found struct {
-	path string // inside the root, for reading
-}
-
-// reading is what became of reading a module file.
-type reading struct {
-	Facts
-	err error // of reading the file; see readFacts
-}
-
-// read reads the facts of all files, on all processors.
-func (s *scan) read(ctx context.Context, files []found) ([]reading, error) {
-	out := make([]reading, len(files))
+// read reads the facts of all modules, on all processors.
+func (s *scan) read(ctx context.Context, list []*module) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, f := range files {
+	for _, m := range list {
 		if ctx.Err() != nil {
 			break
 		}
 		g.Go(func() error {
-			out[i].Facts, out[i].err = readFacts(s.root, f.path)
+			m.Facts, m.readErr = readFacts(s.root, m.path)
 			return ctx.Err()
 		})
 	}
-	return out, g.Wait()
+	return g.Wait()
 }
 
-// errno is the number of an error that came from the system, EINVAL for others.
-func errno(err error) syscall.Errno {
-	if n, ok := asErrno(err); ok {
-		return n
+// compute gathers what several files are made of.
+func (s *scan) compute(table *symbolTable, list []*module) *computed {
+	c := &computed{opt: &s.opt, list: list, deps: closures(list)}
+	c.symbols = make([]namedExport, 0, len(table.symbols))
+	for name, e := range table.symbols {
+		if e.owner != nil {
+			c.symbols = append(c.symbols, namedExport{name, e.owner})
+		}
 	}
-	return syscall.EINVAL
+	hashOrder(c.symbols, symbolBuckets, func(x namedExport) string { return x.name })
+	if !s.opt.TextOnly {
+		c.builtin, c.haveBuiltin = s.optional("modules.builtin")
+		c.builtinModinfo, c.haveBuiltinModinfo = s.optional("modules.builtin.modinfo")
+	}
+	return c
+}
+
+// FatalError says why indexes could not be made, in kmod's words.
+type FatalError struct{ Text string }
+
+func (e *FatalError) Error() string { return e.Text }
+
+// strerror is what the C library says about an error of the system.
+func strerror(err error) string {
+	var n syscall.Errno
+	if !errors.As(err, &n) {
+		return err.Error()
+	}
+	if n == 0 {
+		return "Success"
+	}
+	text := n.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
 }
