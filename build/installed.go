@@ -213,7 +213,8 @@ func (r *run) leftOver(part int) []func() error {
 }
 
 func (w *work) writeIndexes(ctx context.Context, release string) error {
-	x := &depmod.Indexer{Root: w.Root, InstallTree: w.Tree.Options().InstallTree, Runner: w.Builder.run("/")}
+	x := &depmod.Indexer{Root: w.Root, InstallTree: w.Tree.Options().InstallTree}
+	x.Cache = depmod.CacheFor(w.Root, x.InstallTree)
 	res, err := x.Index(ctx, release)
 	if err == nil && res.Outcome == depmod.Skipped {
 		w.Emit(IndexSkipped{Path: res.ModulesDep})

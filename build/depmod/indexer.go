@@ -4,23 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"strings"
 
 	"dkms-go/conf/sysroot"
 )
 
-// Runner runs a program on the host, not inside the root, and writes what it
-// prints to out; nil discards it. argv[0] is looked up in PATH.
-type Runner func(ctx context.Context, argv []string, out io.Writer) error
-
 // Indexer writes the indexes of kernels in one install tree.
 type Indexer struct {
 	Root        *sysroot.Root
 	InstallTree string // inside the root, normally /lib/modules
-	Runner      Runner
-	Output      io.Writer // what depmod prints; nil discards it
+	Cache       string // see Options
+	Tell        func(Message)
 }
 
 // Outcome is what Index has done.
@@ -40,18 +35,12 @@ type Result struct {
 	RemovedDir string // the kernel's module directory, when it was empty after Cleaned; else ""
 }
 
-// LayoutError says that depmod does not know an install tree by its name,
-// because it only knows directories called lib/modules below some other one.
-type LayoutError struct{ InstallTree string }
-
-func (e *LayoutError) Error() string {
-	return fmt.Sprintf("depmod cannot index %q: the name of an install tree must end in /lib/modules", e.InstallTree)
-}
-
-// Index runs depmod for release (do_depmod). A kernel without modules.dep is
-// left alone: it has been removed, or its image is not installed yet. When
-// modules.dep is empty afterwards the last module is gone; then the indexes
-// are removed, and the directory if nothing else is in it.
+// Index brings the indexes of release up to date (do_depmod). A kernel without
+// modules.dep is left alone: it has been removed, or its image is not installed
+// yet. When modules.dep is empty afterwards the last module is gone; then the
+// indexes are removed, and the directory if nothing else is in it.
+//
+// dkms passes the kernel's System.map, which without -e makes no difference.
 func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 	dir := path.Join(x.InstallTree, release)
 	result := Result{ModulesDep: path.Join(dir, "modules.dep")}
@@ -59,12 +48,11 @@ func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 		result.Outcome = Skipped
 		return result, nil
 	}
-	argv, undo, err := x.anyCommand(release)
-	if err != nil {
-		return result, err
+	index, err := Scan(ctx, x.Root, Options{Release: release, Dir: dir, Cache: x.Cache, Tell: x.Tell})
+	if err == nil {
+		err = index.Publish(ctx)
 	}
-	defer undo()
-	if err := x.Runner(ctx, argv, x.Output); err != nil {
+	if err != nil {
 		return result, fmt.Errorf("index modules of kernel %q: %w", release, err)
 	}
 	info, err := x.Root.Stat(result.ModulesDep)
@@ -74,87 +62,6 @@ func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 	result.Outcome = Cleaned
 	result.RemovedDir, err = x.clean(dir)
 	return result, err
-}
-
-// anyCommand is command for install trees of any name: one that depmod does not
-// know gets a directory beside it in which it is called lib/modules, by a link.
-// undo removes that.
-func (x *Indexer) anyCommand(release string) (argv []string, undo func(), err error) {
-	argv, err = x.command(release)
-	var layout *LayoutError
-	if !errors.As(err, &layout) {
-		return argv, func() {}, err
-	}
-	tree := path.Clean(x.InstallTree)
-	tmp, err := x.Root.MkdirTemp(path.Dir(tree), ".depmod.*")
-	if err != nil {
-		return nil, nil, fmt.Errorf("index modules below %q: %w", tree, err)
-	}
-	undo = func() { _ = x.Root.RemoveAll(tmp) }
-	linked := &Indexer{Root: x.Root, InstallTree: path.Join(tmp, "lib/modules")}
-	err = x.Root.MkdirAll(path.Join(tmp, "lib"), 0o755)
-	if err == nil {
-		err = x.Root.Symlink(x.Root.Path(tree), linked.InstallTree)
-	}
-	if err == nil {
-		argv, err = linked.command(release)
-	}
-	if err != nil {
-		undo()
-		return nil, nil, fmt.Errorf("index modules below %q: %w", tree, err)
-	}
-	return argv, undo, nil
-}
-
-// command is the depmod command line for release. Without -b depmod works on
-// /lib/modules of the host, so any other tree is named by the directory that
-// its lib/modules is in.
-func (x *Indexer) command(release string) ([]string, error) {
-	argv := []string{"depmod", "-a", release}
-	if symbols := path.Join("/boot", "System.map-"+release); x.isRegular(symbols) {
-		host, err := x.host(symbols)
-		if err != nil {
-			return nil, err
-		}
-		argv = append(argv, "-F", host)
-	}
-	base, err := x.base()
-	if err != nil {
-		return nil, err
-	}
-	if base != "/" {
-		argv = append(argv, "-b", base)
-	}
-	return argv, nil
-}
-
-// base is the directory on the host whose lib/modules is the install tree.
-// Links on the way are resolved first where that is possible: depmod would
-// follow absolute ones out of the root.
-func (x *Indexer) base() (string, error) {
-	tree := path.Clean(x.InstallTree)
-	if x.Root.Path(tree) == "/lib/modules" {
-		return "/", nil
-	}
-	names := []string{tree}
-	if target, err := x.Root.Follow(tree); err == nil {
-		names = []string{target, tree}
-	}
-	for _, name := range names {
-		if base, ok := strings.CutSuffix(name, "/lib/modules"); ok {
-			return x.Root.Path(path.Join("/", base)), nil
-		}
-	}
-	return "", &LayoutError{InstallTree: x.InstallTree}
-}
-
-// host is the path of an existing file outside the root.
-func (x *Indexer) host(abs string) (string, error) {
-	target, err := x.Root.Follow(abs)
-	if err != nil {
-		return "", err
-	}
-	return x.Root.Path(target), nil
 }
 
 func (x *Indexer) isRegular(abs string) bool {

@@ -1,5 +1,11 @@
 package depmod
 
+import (
+	"path"
+
+	"dkms-go/conf/sysroot"
+)
+
 // Options says which modules are indexed, and how. Paths are inside the root.
 type Options struct {
 	Release string // the kernel
@@ -56,3 +62,14 @@ const (
 	Notice  Level = 5 // which module needs which
 	Info    Level = 6
 )
+
+// CacheFor is where facts about the modules of an install tree are kept: below
+// /var/cache/dkms for the machine's own, and nowhere for those of images and
+// packages that are being made.
+func CacheFor(root *sysroot.Root, installTree string) string {
+	tree := path.Clean(installTree)
+	if root.Dir() != "/" || tree != "/lib/modules" && tree != "/usr/lib/modules" {
+		return ""
+	}
+	return "/var/cache/dkms/depmod"
+}

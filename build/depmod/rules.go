@@ -2,13 +2,10 @@ package depmod
 
 import (
 	"bytes"
-	"io/fs"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
-
-	"dkms-go/conf/sysroot"
 )
 
 // rules is what the files of depmod.d(5) say. Lists are in kmod's order: what was
@@ -67,7 +64,7 @@ func (s *scan) ruleFiles(places []string) []string {
 		case !info.IsDir():
 			add(place)
 		default:
-			entries, err := rawReadDir(s.root, place)
+			entries, err := s.root.ReadDir(place)
 			if err != nil {
 				s.tell(Error, "files list %s: %s", s.host(place), strerror(err))
 			}
@@ -193,17 +190,6 @@ func matchesKernel(pattern, release string) bool {
 		return false
 	}
 	return re.MatchString(release)
-}
-
-// rawReadDir reads a directory in its own order, which decides where kmod finds a
-// module twice in places of equal right.
-func rawReadDir(root *sysroot.Root, dir string) ([]fs.DirEntry, error) {
-	f, err := root.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.ReadDir(-1)
 }
 
 func cString(s string) string {

@@ -104,6 +104,15 @@ type FatalError struct{ Text string }
 
 func (e *FatalError) Error() string { return e.Text }
 
+// Told says that the error has been told as a message as well.
+func (*FatalError) Told() bool { return true }
+
+// Told says that the error has been told as a message as well.
+func (*CycleError) Told() bool { return true }
+
+// Told says that the error has been told as a message as well.
+func (*CharacterError) Told() bool { return true }
+
 // strerror is what the C library says about an error of the system.
 func strerror(err error) string {
 	var n syscall.Errno

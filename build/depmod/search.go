@@ -127,33 +127,40 @@ func (x *search) all() error {
 
 // walk goes through a directory, at the end of a way of directories above it. The
 // error is that of opening it.
-func (x *search) walk(dir string, above []fs.FileInfo) error {
-	f, err := x.root.Open(dir)
+func (x *search) walk(dir string, way []fs.FileInfo) error {
+	entries, way, err := x.list(dir, way)
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.IsDir() {
-		err = syscall.ENOTDIR
-	}
-	if err != nil {
-		f.Close()
-		return err
-	}
-	if slices.ContainsFunc(above, func(other fs.FileInfo) bool { return os.SameFile(info, other) }) {
-		f.Close()
-		return syscall.ELOOP // a link to a directory above itself; kmod follows it until it runs out of files
-	}
-	entries, err := f.ReadDir(-1) // in the directory's own order
-	f.Close()
-	if err != nil && len(entries) == 0 {
-		return nil // kmod takes it for the end
-	}
-	way := append(slices.Clip(above), info)
 	for _, e := range entries {
 		x.entry(dir, e, way)
 	}
 	return nil
+}
+
+// list reads a directory in its own order, which decides where a module is found
+// that lies in several places of equal right. It returns the way to what is in it.
+func (x *search) list(dir string, way []fs.FileInfo) ([]fs.DirEntry, []fs.FileInfo, error) {
+	f, err := x.root.Open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.IsDir() {
+		return nil, nil, syscall.ENOTDIR
+	}
+	if slices.ContainsFunc(way, func(above fs.FileInfo) bool { return os.SameFile(info, above) }) {
+		return nil, nil, syscall.ELOOP // a link to where it is; kmod follows it until it has no more files to open
+	}
+	entries, err := f.ReadDir(-1)
+	if len(entries) > 0 {
+		err = nil // kmod takes an error for the end
+	}
+	return entries, append(slices.Clip(way), info), err
 }
 
 func (x *search) entry(dir string, e fs.DirEntry, way []fs.FileInfo) {

@@ -16,6 +16,9 @@ import (
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	syscall.Umask(0o022) // what we make is for everyone to read, whatever the administrator's shell says
+	if dir, rest, ok := depmodLine(args); ok {
+		return runDepmod(ctx, dir, rest, stdout, stderr)
+	}
 	p := newPrinter(stdout, stderr)
 	m, err := openMachine(ctx, rootOption(args), stderr)
 	if err != nil {

@@ -15,6 +15,7 @@ func usage(w io.Writer) {
 	for _, v := range table() {
 		fmt.Fprintf(tw, "  %s\t%s\n", v.name, v.about)
 	}
+	fmt.Fprintf(tw, "  depmod\twrite a kernel's module indexes, as depmod(8) does\n")
 	_ = tw.Flush()
 	fmt.Fprintf(w, "\n\"dkms VERB --help\" lists the options of a verb; dkms(8) and dkms.conf(5) explain everything.\n")
 }

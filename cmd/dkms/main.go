@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"dkms-go/dkms/proc"
@@ -15,7 +16,11 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // who asks twice means it
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) == "depmod" {
+		args = append([]string{"depmod"}, args...)
+	}
+	status := run(ctx, args, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
