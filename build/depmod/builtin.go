@@ -9,12 +9,16 @@ import (
 // itself, one path in each line of modules.builtin.
 func (o *output) builtinNames(data []byte) *entries {
 	e := &entries{}
+	name := ""
 	for line := range fgets(data, pathMax) {
 		if line == "" || !isLetter(line[0]) {
 			o.tell(Error, "Invalid modules.builtin line: %s", line)
 			continue
 		}
-		e.add(builtinName(line), "", 0)
+		if !strings.HasSuffix(line, "/") { // kmod takes the name before it once more
+			name = builtinName(line)
+		}
+		e.add(name, "", 0)
 	}
 	return e
 }
