@@ -10,8 +10,6 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
-	"github.com/ulikunitz/xz/lzma"
 )
 
 // maxSize is the largest module read, unpacked. The largest in use, graphics
@@ -43,7 +41,7 @@ func Decompress(file []byte) (module []byte, err error) {
 	case Gzip:
 		module, err = gunzip(file, limit)
 	case Xz:
-		module, err = unxz(file, limit)
+		module, err = new(lzmaDecoder).unxz(file, limit, nil)
 	case Zstd:
 		module, err = unzstd(file, limit)
 	}
@@ -55,19 +53,6 @@ func Decompress(file []byte) (module []byte, err error) {
 
 func gunzip(file []byte, limit int64) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(file))
-	if err != nil {
-		return nil, err
-	}
-	return readLimited(r, len(file), limit)
-}
-
-func unxz(file []byte, limit int64) ([]byte, error) {
-	if !xzComplete(file) {
-		return nil, io.ErrUnexpectedEOF
-	}
-	// DictCap is the least that is allocated: the file's header asks for more
-	// when it needs more, and modules are small.
-	r, err := xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(bytes.NewReader(file))
 	if err != nil {
 		return nil, err
 	}
