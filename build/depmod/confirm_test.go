@@ -215,6 +215,9 @@ func ko(f fake) string { return string(f.bytes()) }
 func ring(files map[string]string, names ...string) map[string]string {
 	for i, name := range names {
 		next := names[(i+1)%len(names)]
+		if files["kernel/"+name+".ko"] != "" {
+			continue
+		}
 		files["kernel/"+name+".ko"] = ko(fake{info: []string{"name=" + name}, exports: symbols("sym_" + name), needs: symbols("sym_" + next)})
 	}
 	return files
@@ -267,6 +270,13 @@ func TestConfirm(t *testing.T) {
 		{"a ring", ring(with(nil), "one", "two", "three"), nil},
 		{"two rings", ring(ring(with(nil), "one", "two"), "three", "four", "five"), nil},
 		{"a ring with users", ring(with(map[string]string{"kernel/user.ko": ko(fake{info: []string{"alias=u"}, needs: symbols("sym_one")}), "kernel/alone.ko": ko(one)}), "one", "two", "three"), nil},
+		{"a ring that needs others", ring(with(map[string]string{
+			"kernel/four.ko":  ko(fake{info: []string{"alias=4"}, exports: symbols("sym_four extra"), needs: symbols("sym_one leaf base")}),
+			"kernel/leaf.ko":  ko(fake{info: []string{"alias=l"}, exports: symbols("leaf")}),
+			"kernel/base.ko":  ko(fake{info: []string{"alias=b"}, exports: symbols("base"), needs: symbols("leaf")}),
+			"kernel/other.ko": ko(fake{info: []string{"alias=o"}, exports: symbols("other"), needs: symbols("base leaf")}),
+			"kernel/three.ko": ko(fake{info: []string{"alias=3"}, exports: symbols("sym_three"), needs: symbols("sym_four other extra")}),
+		}), "one", "two", "three"), nil},
 		{"needs itself", with(map[string]string{"kernel/self.ko": ko(fake{info: []string{"alias=self"}, exports: symbols("self"), needs: symbols("self")})}), nil},
 
 		{"not ELF", with(map[string]string{"kernel/one.ko": ko(one), "kernel/text.ko": "this is no module"}), nil},

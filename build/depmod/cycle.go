@@ -142,8 +142,10 @@ func (c *cycles) note(end *vertex) {
 	c.Cycles = append(c.Cycles, names)
 }
 
+// drop takes a module off the roots. What comes after it is next: kmod's list is a
+// ring, whose beginning is where something was taken out last.
 func (c *cycles) drop(module int) {
 	if i := slices.Index(c.roots, module); i >= 0 {
-		c.roots = slices.Delete(c.roots, i, i+1)
+		c.roots = slices.Concat(c.roots[i+1:], c.roots[:i])
 	}
 }
