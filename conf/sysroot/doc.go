@@ -19,7 +19,7 @@
 //
 // # Two kinds of writing
 //
-// Replace, WriteFile, Copy, Symlink, Rename, MkdirAll and Remove are atomic and
+// Replace, WriteFile, WriteNew, Copy, Symlink, Rename, MkdirAll and Remove are atomic and
 // durable: after a crash at any moment the file is the old one or the new one,
 // and when the call has returned it is the new one. New content goes to a
 // hidden file in the target's own directory, gets its mode, is synced, takes
@@ -28,7 +28,7 @@
 // the second the old name may come back. A crash can leave a temporary file
 // named ".<name>.XXXXXX" behind and nothing else.
 //
-// MkdirTemp, Create, Append, Chmod and CopyTree are for scratch work such as
+// MkdirTemp, Create, Append, Rewrite, Chmod and CopyTree are for scratch work such as
 // build directories. They are as fast as the file system allows, and durable
 // only after SyncTree.
 //

@@ -28,6 +28,16 @@ func changes() []change {
 	return []change{
 		{"WriteFile", write, "create file.tmp, write file.tmp, chmod file.tmp, sync file.tmp, rename file, sync dir"},
 		{
+			"Rewrite", func(r *sysroot.Root) error {
+				return r.Rewrite("/dir/file", 0o600, func(w io.Writer) error { _, err := io.WriteString(w, "new"); return err })
+			},
+			"create file.tmp, write file.tmp, chmod file.tmp, rename file",
+		},
+		{
+			"WriteNew", func(r *sysroot.Root) error { return r.WriteNew("/dir/none", []byte("new"), 0o600) },
+			"create none.tmp, write none.tmp, chmod none.tmp, sync none.tmp, rename none, sync dir",
+		},
+		{
 			"Copy", func(r *sysroot.Root) error { return r.Copy("/dir/other", "/dir/file", 0o600) },
 			"create file.tmp, copy file.tmp, chmod file.tmp, sync file.tmp, rename file, sync dir",
 		},

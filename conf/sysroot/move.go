@@ -73,7 +73,7 @@ func (r *Root) copyAcross(from, to string, info fs.FileInfo) error {
 		return err
 	}
 	defer src.Close()
-	return r.replace(to, info.Mode(), func(dst *os.File) error {
+	return r.replace(to, info.Mode(), durable, func(dst *os.File) error {
 		if err := r.step("copy", to); err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (r *Root) copyLink(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return r.publish(temp, to)
+	return r.publish(temp, to, durable)
 }
 
 // Remove removes the file, link or empty directory at abs and syncs its

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // WriteFile makes data the content of the file at abs, atomically and durably.
@@ -29,11 +31,38 @@ func (r *Root) WriteFile(abs string, data []byte, perm fs.FileMode) error {
 // else there that is not a regular file (a directory, a device, a socket) is
 // an error.
 func (r *Root) Replace(abs string, perm fs.FileMode, fill func(w io.Writer) error) error {
+	return r.fill(abs, perm, durable, fill)
+}
+
+// Rewrite is Replace for scratch work: atomic, but durable only after SyncTree.
+func (r *Root) Rewrite(abs string, perm fs.FileMode, fill func(w io.Writer) error) error {
+	return r.fill(abs, perm, scratch, fill)
+}
+
+// WriteNew is WriteFile for a name that must be free. When anything has it, a
+// dangling link included, that stays and the error is fs.ErrExist.
+func (r *Root) WriteNew(abs string, data []byte, perm fs.FileMode) error {
+	return r.fill(abs, perm, fresh, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// manner is how a file comes to its name.
+type manner int
+
+const (
+	durable manner = iota // in place of another one
+	fresh                 // durable as well, but only if the name is free
+	scratch               // in place of another one, and not synced
+)
+
+func (r *Root) fill(abs string, perm fs.FileMode, how manner, fill func(w io.Writer) error) error {
 	host, err := r.Resolve(abs)
 	if err != nil {
 		return err
 	}
-	return r.replace(host, perm, func(f *os.File) error {
+	return r.replace(host, perm, how, func(f *os.File) error {
 		w := bufio.NewWriterSize(stepWriter{r, f}, 64<<10)
 		if err := fill(w); err != nil {
 			return err
@@ -62,7 +91,7 @@ func (r *Root) Copy(srcAbs, dstAbs string, perm fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	return r.replace(host, perm, func(dst *os.File) error {
+	return r.replace(host, perm, durable, func(dst *os.File) error {
 		if err := r.step("copy", dst.Name()); err != nil {
 			return err
 		}
@@ -84,14 +113,14 @@ func (r *Root) Symlink(target, abs string) error {
 	if err != nil {
 		return err
 	}
-	return r.publish(temp, host)
+	return r.publish(temp, host, durable)
 }
 
 // replace puts a new regular file with the mode perm and the content that fill
 // writes at host. Every error names host, because nobody knows the temporary
 // file.
-func (r *Root) replace(host string, perm fs.FileMode, fill func(f *os.File) error) (err error) {
-	if err := replaceable(host); err != nil {
+func (r *Root) replace(host string, perm fs.FileMode, how manner, fill func(f *os.File) error) (err error) {
+	if err := replaceable(host); err != nil && how != fresh {
 		return err
 	}
 	var f *os.File
@@ -108,21 +137,24 @@ func (r *Root) replace(host string, perm fs.FileMode, fill func(f *os.File) erro
 			err = errors.Join(err, r.discard(temp))
 		}
 	}()
-	if err := r.complete(f, perm, fill); err != nil {
+	if err := r.complete(f, perm, how, fill); err != nil {
 		return fmt.Errorf("replace %q: %w", host, err)
 	}
 	published = true
-	return r.publish(temp, host)
+	return r.publish(temp, host, how)
 }
 
 // complete fills the new file f, gives it its mode, syncs and closes it.
-func (r *Root) complete(f *os.File, perm fs.FileMode, fill func(f *os.File) error) error {
+func (r *Root) complete(f *os.File, perm fs.FileMode, how manner, fill func(f *os.File) error) error {
 	defer f.Close() // again, and in vain, but for the failures before
 	if err := fill(f); err != nil {
 		return err
 	}
 	if err := r.chmod(f, perm); err != nil {
 		return err
+	}
+	if how == scratch {
+		return f.Close()
 	}
 	if err := r.sync(f); err != nil {
 		return err
@@ -132,15 +164,38 @@ func (r *Root) complete(f *os.File, perm fs.FileMode, fill func(f *os.File) erro
 
 // publish gives the complete file temp its final name and syncs the directory.
 // On failure temp is gone.
-func (r *Root) publish(temp, host string) error {
+func (r *Root) publish(temp, host string, how manner) error {
 	err := r.step("rename", host)
-	if err == nil {
+	switch {
+	case err != nil:
+	case how == fresh:
+		err = renameNew(temp, host)
+	default:
 		err = os.Rename(temp, host)
 	}
 	if err != nil {
 		return errors.Join(err, r.discard(temp))
 	}
+	if how == scratch {
+		return nil
+	}
 	return r.syncDir(filepath.Dir(host))
+}
+
+// renameNew renames a file unless the new name is taken. Where the file system
+// cannot do that in one step (renameat2(2)), a second name and the end of the
+// first have the same effect.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+		if err = os.Link(from, to); err == nil {
+			err = os.Remove(from)
+		}
+	case err != nil:
+		err = &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return err
 }
 
 // discard removes a temporary file after a failure. Only its own failure is an
