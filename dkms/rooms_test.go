@@ -20,22 +20,23 @@ const modulePath = "dkms-go/"
 // mayImport is the import table of ARCHITECTURE.md: which packages of ours a package may import.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"conf/sysroot": {},
-		"dkms/kmod":    {},
-		"dkms/proc":    {},
-		"conf":         {"conf/sysroot", "dkms/proc"},
-		"dkms/kernel":  {"conf", "conf/sysroot", "dkms/kmod"},
-		"dkms":         {"conf", "conf/sysroot", "dkms/kernel", "dkms/kmod", "dkms/proc"},
-		"build/kbuild": {"conf", "conf/sysroot", "dkms/kernel", "dkms/proc"},
-		"build/sign":   {"conf/sysroot", "dkms/kmod"},
-		"build/depmod": {"conf/sysroot", "dkms/kmod"},
+		"conf/sysroot":     {},
+		"dkms/kmod":        {},
+		"dkms/proc":        {},
+		"conf":             {"conf/sysroot", "dkms/proc"},
+		"dkms/kernel":      {"conf", "conf/sysroot", "dkms/kmod"},
+		"dkms":             {"conf", "conf/sysroot", "dkms/kernel", "dkms/kmod", "dkms/proc"},
+		"build/kbuild":     {"conf", "conf/sysroot", "dkms/kernel", "dkms/proc"},
+		"build/sign":       {"conf/sysroot", "dkms/kmod"},
+		"build/sign/trust": {"conf/sysroot", "dkms/kmod"},
+		"build/depmod":     {"conf/sysroot", "dkms/kmod"},
 		"build": {
 			"conf", "conf/sysroot", "dkms", "dkms/kernel", "dkms/kmod", "dkms/proc",
-			"build/kbuild", "build/sign", "build/depmod",
+			"build/kbuild", "build/sign", "build/sign/trust", "build/depmod",
 		},
 		"hooks": {"conf", "conf/sysroot", "dkms", "dkms/kernel", "build"},
 		"cmd/dkms": {
-			"conf", "conf/sysroot", "dkms", "dkms/kernel", "dkms/proc", "build", "build/sign", "build/depmod", "hooks",
+			"conf", "conf/sysroot", "dkms", "dkms/kernel", "dkms/proc", "build", "build/sign", "build/sign/trust", "build/depmod", "hooks",
 		},
 	}
 }
@@ -46,10 +47,12 @@ func homes() map[string][]string {
 		"mvdan.cc/sh":                {"conf"},
 		"github.com/urfave/cli":      {"cmd/dkms"},
 		"os/exec":                    {"dkms/proc"},
-		"crypto/x509":                {"build/sign"},
+		"crypto/x509":                {"build/sign", "build/sign/trust"},
 		"crypto/x509/pkix":           {"build/sign", "dkms/kmod"}, // names of signers, to be read
 		"crypto/rsa":                 {"build/sign"},
 		"crypto/ecdsa":               {"build/sign"},
+		"crypto/pbkdf2":              {"build/sign"},
+		"golang.org/x/crypto":        {"build/sign"},
 		"github.com/fsnotify":        {"hooks"},
 		"compress/":                  {"dkms/kmod"},
 		"github.com/klauspost":       {"dkms/kmod"},
