@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"dkms-go/build/sign"
 	"dkms-go/conf"
 	"dkms-go/conf/sysroot"
 	"dkms-go/dkms"
@@ -35,20 +36,21 @@ type Options struct {
 
 // Builder plans and runs requests on one machine or image. All fields but Options are required.
 type Builder struct {
-	Root      *sysroot.Root
-	Tree      *dkms.Tree
-	Conf      *conf.Loader
-	Framework *conf.Framework // as read without a kernel
-	Runner    proc.Runner
-	Release   string   // what "dkms --version" prints, for the head of make.log
-	Running   string   // release of the running kernel
-	Env       []string // environment for children, "NAME=value"
-	Host      Host
-	Now       func() time.Time
-	Stdout    io.Writer // output of scripts and of post-transaction commands that have no log
-	Stderr    io.Writer
-	Emit      dkms.Emit
-	Options   Options
+	Root       *sysroot.Root
+	Tree       *dkms.Tree
+	Conf       *conf.Loader
+	Framework  *conf.Framework // as read without a kernel
+	Runner     proc.Runner
+	Release    string          // what "dkms --version" prints, for the head of make.log
+	Running    string          // release of the running kernel
+	Env        []string        // environment for children, "NAME=value"; without KBUILD_SIGN_PIN
+	Passphrase sign.Passphrase // what unlocks the signing key
+	Host       Host
+	Now        func() time.Time
+	Stdout     io.Writer // output of scripts and of post-transaction commands that have no log
+	Stderr     io.Writer
+	Emit       dkms.Emit
+	Options    Options
 
 	kernels sync.Map // Target to *kernel.Kernel, see kernel
 	looked  sync.Map // path to digest, see looks

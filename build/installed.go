@@ -32,6 +32,13 @@ func (w *work) install(ctx context.Context, s Step) error {
 	if err := w.Tree.CheckBuilt(i, ps); err != nil {
 		return err
 	}
+	f, err := w.Conf.Framework(ctx, k.Release)
+	if err != nil {
+		return err
+	}
+	if err := w.checkSigned(ctx, i, k, f.TrySignModules); err != nil {
+		return err
+	}
 	o.Force = o.Force || w.Options.SafeUpgrade
 	o.ObsoleteBy = c.ObsoleteBy
 	if err := w.script(ctx, i, "pre_install", c.PreInstall); err != nil && !o.Force {

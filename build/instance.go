@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"dkms-go/build/kbuild"
-	"dkms-go/build/sign"
 	"dkms-go/conf"
 	"dkms-go/dkms"
 	"dkms-go/dkms/kernel"
@@ -184,7 +183,7 @@ func (w *work) fill(ctx context.Context, dir string, i dkms.Instance, c *conf.Mo
 			w.Emit(ProductGone{Path: product.Path})
 			return &dkms.Error{Kind: dkms.StageFailed, Instance: i, Subject: c.Records[product.Record].DestName, Detail: []string{dir}, Err: err}
 		}
-		file, err := w.finishProduct(ctx, c, p, tree, product, compression)
+		file, err := w.finishProduct(ctx, i, c, p, tree, product, compression)
 		if err != nil {
 			return err
 		}
@@ -198,7 +197,7 @@ func (w *work) fill(ctx context.Context, dir string, i dkms.Instance, c *conf.Mo
 
 // finishProduct strips, signs and compresses a module file where it was built and returns its name then. Failing to strip
 // or to compress is no failure of the build.
-func (w *work) finishProduct(ctx context.Context, c *conf.Module, p *preparation, tree *kbuild.Tree, product kbuild.Product, compression kmod.Compression) (string, error) {
+func (w *work) finishProduct(ctx context.Context, i dkms.Instance, c *conf.Module, p *preparation, tree *kbuild.Tree, product kbuild.Product, compression kmod.Compression) (string, error) {
 	if c.Records[product.Record].Strip {
 		_ = tree.Strip(ctx, product.Path)
 	}
@@ -209,26 +208,23 @@ func (w *work) finishProduct(ctx context.Context, c *conf.Module, p *preparation
 			return "", ctx.Err()
 		}
 		if err != nil {
-			var failed *sign.FailedError
-			output := err.Error()
-			if errors.As(err, &failed) {
-				output = failed.Output
-			}
-			w.Emit(SigningFailed{Path: product.Path, Output: output})
+			w.noteUnsigned(i)
+			w.Emit(SigningFailed{Path: product.Path, Output: outputOf(err)})
 		}
 	}
-	file, _ := tree.Compress(ctx, product.Path, string(compression), w.compressOptions(compression))
+	file, _ := tree.Compress(ctx, product.Path, string(compression), compressOptions(w.Framework, compression))
 	return file, ctx.Err()
 }
 
-func (w *work) compressOptions(c kmod.Compression) string {
+// compressOptions are the administrator's options for the program of a compression.
+func compressOptions(f *conf.Framework, c kmod.Compression) string {
 	switch c {
 	case kmod.Gzip:
-		return w.Framework.CompressGzip
+		return f.CompressGzip
 	case kmod.Xz:
-		return w.Framework.CompressXz
+		return f.CompressXz
 	case kmod.Zstd:
-		return w.Framework.CompressZstd
+		return f.CompressZstd
 	}
 	return ""
 }

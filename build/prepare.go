@@ -1,9 +1,11 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"dkms-go/build/sign"
 	"dkms-go/dkms"
@@ -26,11 +28,7 @@ func (w *work) prepare(ctx context.Context, k *kernel.Kernel) (*preparation, err
 	if err := w.CheckHeaders(t); err != nil {
 		return nil, err
 	}
-	req, err := w.signRequest(ctx, k, w.Emit, w.Stdout)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := sign.Prepare(ctx, req)
+	signer, err := w.decide(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +85,49 @@ func (w *work) settle(t Target, p *preparation) {
 	w.steps[w.number].settle()
 }
 
+// signer returns what signs modules of a kernel, or nil, without asking for headers.
+func (w *work) signer(ctx context.Context, k *kernel.Kernel) (*sign.Signer, error) {
+	t := Target{k.Release, k.Arch}
+	key := w.preparing(w.number, t)
+	w.mu.Lock()
+	p := cmp.Or(w.prepared[key], w.late[t])
+	w.mu.Unlock()
+	if p != nil {
+		return p.signer, nil
+	}
+	signer, err := w.decide(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	w.late[t] = &preparation{signer: signer}
+	w.mu.Unlock()
+	w.Emit(Prepared{Target: t})
+	return signer, nil
+}
+
+// noteUnsigned notes that a module that was built could not be signed.
+func (r *run) noteUnsigned(i dkms.Instance) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notSigned[i] = true
+}
+
+func (r *run) unsigned(i dkms.Instance) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.notSigned[i]
+}
+
+// decide decides whether and how modules of a kernel are signed. The events say why not.
+func (w *work) decide(ctx context.Context, k *kernel.Kernel) (*sign.Signer, error) {
+	req, err := w.signRequest(ctx, k, w.Emit, w.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	return sign.Prepare(ctx, req)
+}
+
 // CheckHeaders returns an error of kind HeadersMissing unless the headers of a kernel are there.
 func (b *Builder) CheckHeaders(t Target) error {
 	k, err := b.kernel(t)
@@ -113,12 +154,11 @@ func (b *Builder) signRequest(ctx context.Context, k *kernel.Kernel, emit dkms.E
 		return sign.Request{}, err
 	}
 	o := b.Tree.Options()
-	jail := sign.Jail{Env: b.Env, Proc: b.Host.Root.Path("/proc"), Top: b.Host.Root.Dir(), UID: b.Host.UID}
 	return sign.Request{
-		Root: b.Root, Runner: b.run(b.Root.Dir()), Distribution: string(o.Distribution), Env: b.Env,
+		Root: b.Root, Runner: b.signRunner(), Passphrase: b.Passphrase, Image: b.image(), Distribution: string(o.Distribution), Env: b.Env,
 		Release: k.Release, InstallTree: o.InstallTree, Headers: k.Headers, Config: k.Config, ConfigValue: k.ConfigValue,
 		SignFile: f.SignFile, SigningKey: f.MokSigningKey, Certificate: f.MokCertificate, TrySignModules: f.TrySignModules,
-		InChroot: jail.InChroot,
+		InChroot: b.jail().InChroot,
 		LookPath: func(program string) (string, bool) {
 			abs, err := proc.LookPath(b.Root.Dir(), b.Env, program)
 			return abs, err == nil
@@ -139,7 +179,22 @@ func (b *Builder) GenerateKeys(ctx context.Context, t Target) (*sign.Pair, error
 	if err != nil {
 		return nil, err
 	}
+	req.Image = false // who types this verb wants the key where it is going to be
 	return sign.PrepareKeys(ctx, req)
+}
+
+// jail is what the question whether we run in a chroot is decided by.
+func (b *Builder) jail() sign.Jail {
+	return sign.Jail{Env: b.Env, Proc: b.Host.Root.Path("/proc"), Top: b.Host.Root.Dir(), UID: b.Host.UID}
+}
+
+// signRunner returns a function that runs programs that sign. They alone may learn the passphrase.
+func (b *Builder) signRunner() sign.Runner {
+	return func(ctx context.Context, argv, extra []string, out io.Writer) error {
+		return b.Runner.Run(ctx, proc.Cmd{
+			Args: argv, Dir: "/", Env: slices.Concat(b.Env, extra), Root: b.Root.Dir(), Stdout: out, Stderr: out,
+		})
+	}
 }
 
 // run returns a function that runs programs below the host directory root, with the environment of children.

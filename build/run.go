@@ -31,6 +31,7 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		dirty:    map[string]map[dkms.Instance]bool{},
 		cleanup:  map[int][]func() error{},
 		quiet:    map[int]bool{},
+		late:     map[Target]*preparation{}, notSigned: map[dkms.Instance]bool{},
 	}
 	for n := range r.steps {
 		r.steps[n] = newProgress()
@@ -61,13 +62,15 @@ type run struct {
 	sequence *sequence
 	steps    []*progress
 
-	mu       sync.Mutex
-	results  []Result
-	prepared map[preparing]*preparation        // kernels whose headers and signing are settled
-	read     map[string]bool                   // dkms.conf files that were reported on, see conf
-	dirty    map[string]map[dkms.Instance]bool // by kernel: what changed since its indexes were written; installed instances
-	cleanup  map[int][]func() error            // by part: what remains to be done after the indexes are written
-	quiet    map[int]bool                      // by part: the module is one of upstream's test modules
+	mu        sync.Mutex
+	results   []Result
+	prepared  map[preparing]*preparation        // kernels whose headers and signing are settled
+	late      map[Target]*preparation           // kernels whose signing alone is settled
+	notSigned map[dkms.Instance]bool            // built in this run, and could not be signed
+	read      map[string]bool                   // dkms.conf files that were reported on, see conf
+	dirty     map[string]map[dkms.Instance]bool // by kernel: what changed since its indexes were written; installed instances
+	cleanup   map[int][]func() error            // by part: what remains to be done after the indexes are written
+	quiet     map[int]bool                      // by part: the module is one of upstream's test modules
 
 	installing perKernel
 }

@@ -51,6 +51,11 @@ const (
 	NothingInstalled               // every record was refused
 	IndexFailed                    // the module indexes could not be written; the modules were rolled back
 	SigningKeyUnusable             // no usable signing key
+	Unsigned                       // not signed, and the kernel takes signed modules only; Subject is why, Detail the files
+	NotVerified                    // a module file that is not what the certificate's owner signed; Subject is the file
+	SignFailed                     // a module file that could not be signed; Subject is the file
+	NotEnrolled                    // the certificate could not be enrolled; Subject is its path, Detail says why
+	SettingsInvalid                // dkms.toml cannot be used; Subject says where
 	AutoinstallFailed              // some modules could not be installed automatically
 	OneKernelNeeded                // no kernel, or several, with a verb that needs one; Subject is the verb
 	NoTemplate                     // match without a kernel to be matched
@@ -166,6 +171,11 @@ func kindNames() []string {
 		NothingInstalled:   "nothing installed",
 		IndexFailed:        "module indexes not written",
 		SigningKeyUnusable: "no usable signing key",
+		Unsigned:           "not signed",
+		NotVerified:        "signature not verified",
+		SignFailed:         "signing failed",
+		NotEnrolled:        "certificate not enrolled",
+		SettingsInvalid:    "settings invalid",
 		AutoinstallFailed:  "modules not installed",
 		OneKernelNeeded:    "exactly one kernel needed",
 		NoTemplate:         "no kernel to be matched",

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"dkms-go/conf/sysroot"
 	"dkms-go/dkms/kmod"
@@ -15,11 +16,11 @@ import (
 const builtIn = "built-in"
 
 // New returns a signer that runs no program: it appends to modules inside root
-// what the kernel's sign-file appends. The key may be of RSA or ECDSA and be
-// kept anywhere; the certificate is the one it belongs to. A hash that is not
-// known is an error of Sign.
+// what the kernel's sign-file appends, atomically and durably. The key may be of
+// RSA or ECDSA and be kept anywhere; the certificate is the one it belongs to. A
+// hash that is not known is an error of Sign.
 func New(root *sysroot.Root, hash string, key crypto.Signer, certificate *x509.Certificate) *Signer {
-	return &Signer{Command: builtIn, Hash: hash, method: &inProcess{root, hash, key, certificate}}
+	return &Signer{Command: builtIn, Hash: hash, method: &inProcess{root, hash, key, certificate, root.Replace}}
 }
 
 // inProcess signs without a program.
@@ -28,6 +29,7 @@ type inProcess struct {
 	hash        string
 	key         crypto.Signer
 	certificate *x509.Certificate
+	replace     func(abs string, perm fs.FileMode, fill func(io.Writer) error) error
 }
 
 func (p *inProcess) sign(ctx context.Context, abs string) (output string, err error) {
@@ -64,18 +66,23 @@ func (p *inProcess) signFile(abs string) error {
 	if err != nil {
 		return err
 	}
-	return p.root.Replace(abs, info.Mode().Perm(), func(w io.Writer) error {
-		h := d.begin()
-		if _, err := io.Copy(io.MultiWriter(w, h), io.NewSectionReader(f, 0, size)); err != nil {
-			return err
-		}
-		message, err := signature(p.key, p.certificate, d, h.Sum(nil))
+	return p.replace(abs, info.Mode().Perm(), func(w io.Writer) error {
+		message, err := detached(p.key, p.certificate, d, io.TeeReader(io.NewSectionReader(f, 0, size), w))
 		if err != nil {
 			return err
 		}
 		_, err = w.Write(append(message, trailer(message)...))
 		return err
 	})
+}
+
+// detached makes the CMS message for all of module.
+func detached(key crypto.Signer, certificate *x509.Certificate, d digest, module io.Reader) ([]byte, error) {
+	h := d.begin()
+	if _, err := io.Copy(h, module); err != nil {
+		return nil, err
+	}
+	return signature(key, certificate, d, h.Sum(nil))
 }
 
 // unsignedSize is the length of a module without the signature it may have. Only

@@ -39,7 +39,7 @@ func release(signFile string) string { return strings.Split(signFile, "/")[3] }
 // newSigner makes a signer that runs no program.
 func newSigner(t testing.TB, root *sysroot.Root, hash, key, certificate string) *sign.Signer {
 	t.Helper()
-	k, err := sign.ParseKey([]byte(key))
+	k, err := sign.ParseKey([]byte(key), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestECDSA(t *testing.T) {
 					if err != nil || theirs == nil {
 						t.Fatalf("SplitSignature of what %s made = %v, %v", signFile, theirs, err)
 					}
-					key, err := sign.ParseKey([]byte(id.key))
+					key, err := sign.ParseKey([]byte(id.key), nil)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -179,7 +179,8 @@ func TestModinfoReadsSignature(t *testing.T) {
 					SignFile:       setting,
 					SigningKey:     keyFile,
 					Certificate:    certFile,
-					Runner: func(ctx context.Context, argv []string, out io.Writer) error {
+					Now:            time.Now,
+					Runner: func(ctx context.Context, argv, _ []string, out io.Writer) error {
 						cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 						cmd.Stdout, cmd.Stderr = out, out
 						return cmd.Run()
@@ -250,7 +251,7 @@ func TestSignAgain(t *testing.T) {
 func TestSignFails(t *testing.T) {
 	t.Parallel()
 	id := rsaIdentity(t)
-	key, err := sign.ParseKey([]byte(id.key))
+	key, err := sign.ParseKey([]byte(id.key), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,9 @@ func write(t testing.TB, host, content string) {
 	if strings.Contains(host, "/bin/") || strings.HasSuffix(host, "sign-file") {
 		perm = 0o755
 	}
+	if strings.Contains(content, "PRIVATE KEY-----") {
+		perm = 0o600
+	}
 	if err := os.MkdirAll(filepath.Dir(host), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +81,7 @@ func (b *bench) request(run func(argv []string) error) sign.Request {
 			_, err := os.Stat(filepath.Join(b.dir, "usr/bin", program))
 			return "/usr/bin/" + program, err == nil
 		},
-		Runner: func(_ context.Context, argv []string, _ io.Writer) error {
+		Runner: func(_ context.Context, argv, _ []string, _ io.Writer) error {
 			b.ran = append(b.ran, strings.Join(argv, " "))
 			if run == nil {
 				return errors.New("nothing was to be run")

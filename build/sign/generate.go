@@ -16,12 +16,19 @@ import (
 // commonName is the subject of certificates made here.
 const commonName = "DKMS module signing key"
 
+// moduleSigningOnly is the extended key usage "kernel module signing only", which
+// shim knows: a key with it does not make boot loaders or kernels trusted
+// (VENDOR_CERT's OID_EKU_MODSIGN in shim's Cryptlib; Ubuntu's MOK has it).
+func moduleSigningOnly() asn1.ObjectIdentifier {
+	return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 2312, 16, 1, 2}
+}
+
 // validity of a certificate made here: 36500 days.
 const validity = 36500 * 24 * time.Hour
 
 // generate makes an RSA key of 2048 bits and a self-signed certificate for it,
-// with the contents upstream gets from openssl req -x509: key as unencrypted
-// PKCS #8 in PEM, certificate in DER.
+// with the contents upstream gets from openssl req -x509 and the usage above: key
+// as unencrypted PKCS #8 in PEM, certificate in DER.
 func generate(now time.Time) (keyPEM, certDER []byte, err error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -61,6 +68,7 @@ func certificateTemplate(public *rsa.PublicKey, now time.Time) (*x509.Certificat
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
+		UnknownExtKeyUsage:    []asn1.ObjectIdentifier{moduleSigningOnly()},
 		SubjectKeyId:          id[:],
 		AuthorityKeyId:        id[:],
 	}, nil

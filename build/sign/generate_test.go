@@ -35,7 +35,7 @@ func TestCertificateEqualsOpenssl(t *testing.T) {
 	keyFile, certFile := newPair(t, time.Now())
 	theirs := filepath.Join(t.TempDir(), "theirs.der")
 	tool(t, "openssl", "req", "-new", "-x509", "-nodes", "-days", "36500", "-subj", "/CN=DKMS module signing key",
-		"-key", keyFile, "-addext", "extendedKeyUsage=codeSigning", "-outform", "DER", "-out", theirs)
+		"-key", keyFile, "-addext", "extendedKeyUsage=codeSigning,1.3.6.1.4.1.2312.16.1.2", "-outform", "DER", "-out", theirs)
 	describe := func(file string) string {
 		text := tool(t, "openssl", "x509", "-inform", "DER", "-in", file, "-noout", "-text")
 		text = regexp.MustCompile(`(Serial Number:\n).*`).ReplaceAllString(text, "${1}SERIAL")

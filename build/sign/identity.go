@@ -9,14 +9,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
+
+	"dkms-go/conf/sysroot"
 )
 
 // ParseKey returns the first private key of a PEM file, of RSA or ECDSA, in any
 // of the forms that openssl writes: PKCS #8, PKCS #1 (RSA PRIVATE KEY) and SEC 1
-// (EC PRIVATE KEY). What else is in the file, such as a certificate, is passed
-// over. An encrypted key is an error.
-func ParseKey(data []byte) (crypto.Signer, error) {
+// (EC PRIVATE KEY), encrypted or not. What else is in the file, such as a
+// certificate, is passed over. Without a passphrase, nil included, an encrypted
+// key is [ErrEncrypted]; with another one than the key's it is [ErrPassphrase].
+func ParseKey(data []byte, passphrase Passphrase) (crypto.Signer, error) {
 	for {
 		var block *pem.Block
 		if block, data = pem.Decode(data); block == nil {
@@ -25,10 +29,7 @@ func ParseKey(data []byte) (crypto.Signer, error) {
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			continue
 		}
-		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return nil, errors.New("it is encrypted, which takes a program: see sign_file in framework.conf")
-		}
-		key, err := parseKeyBlock(block)
+		key, err := unlock(block, passphrase)
 		if err != nil {
 			return nil, err
 		}
@@ -40,6 +41,31 @@ func ParseKey(data []byte) (crypto.Signer, error) {
 		}
 		return nil, fmt.Errorf("no signatures with a key of type %T", key)
 	}
+}
+
+// unlock parses a block with a private key, decrypting it where needed.
+func unlock(block *pem.Block, passphrase Passphrase) (any, error) {
+	if !isEncrypted(block) {
+		return parseKeyBlock(block)
+	}
+	if passphrase == nil {
+		return nil, ErrEncrypted
+	}
+	text, err := passphrase()
+	switch {
+	case err != nil:
+		return nil, err
+	case text == "":
+		return nil, ErrEncrypted
+	}
+	if block, err = decrypt(block, text); err != nil {
+		return nil, err
+	}
+	key, err := parseKeyBlock(block)
+	if err != nil { // one wrong passphrase in 256 leaves what looks like padding
+		return nil, ErrPassphrase
+	}
+	return key, nil
 }
 
 func parseKeyBlock(block *pem.Block) (any, error) {
@@ -72,39 +98,35 @@ func ParseCertificate(data []byte) (*x509.Certificate, error) {
 	}
 }
 
-// identity reads a pair. False means that it cannot be used; the message
-// reported says why.
+// identity reads a pair and checks it. False means that it cannot be used; the
+// message reported says why.
 func (r *Request) identity(pair Pair) (crypto.Signer, *x509.Certificate, bool) {
-	key, err := load(r, pair.Key, ParseKey)
-	if err != nil {
-		r.report(KeyUnreadable{Path: pair.Key, Err: err})
-		return nil, nil, false
-	}
-	certificate, err := load(r, pair.Certificate, ParseCertificate)
-	if err != nil {
-		r.report(CertificateUnreadable{Path: pair.Certificate, Err: err})
-		return nil, nil, false
-	}
-	if !belongs(key, certificate) {
-		r.report(KeyMismatch(pair))
+	key, certificate, problem := r.examine(pair)
+	if problem != nil {
+		r.report(problem)
 		return nil, nil, false
 	}
 	return key, certificate, true
 }
 
 // load reads and parses a file of a pair. Longer ones than 1 MiB are none.
-func load[T any](r *Request, abs string, parse func([]byte) (T, error)) (T, error) {
+func load[T any](root *sysroot.Root, abs string, parse func([]byte) (T, error)) (T, fs.FileMode, error) {
 	var none T
-	f, err := r.Root.Open(abs)
+	f, err := root.Open(abs)
 	if err != nil {
-		return none, err
+		return none, 0, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return none, 0, err
+	}
 	data, err := io.ReadAll(io.LimitReader(f, 1<<20))
 	if err != nil {
-		return none, err
+		return none, info.Mode(), err
 	}
-	return parse(data)
+	v, err := parse(data)
+	return v, info.Mode(), err
 }
 
 func belongs(key crypto.Signer, certificate *x509.Certificate) bool {

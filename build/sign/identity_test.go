@@ -90,8 +90,8 @@ func TestParseKey(t *testing.T) {
 		{"certificate behind it", rsaID.key + rsaID.pem, "RSA"},
 		{"certificate before it", rsaID.pem + rsaID.key, "RSA"},
 		{"words before it", "Bag Attributes\n    friendlyName: lantern\n" + rsaID.key, "RSA"},
-		{"encrypted", rsaID.keys["encrypted"], "it is encrypted, which takes a program: see sign_file in framework.conf"},
-		{"encrypted PKCS #1", rsaID.keys["encrypted traditional"], "it is encrypted, which takes a program: see sign_file in framework.conf"},
+		{"encrypted", rsaID.keys["encrypted"], "it is encrypted, and no passphrase is known"},
+		{"encrypted PKCS #1", rsaID.keys["encrypted traditional"], "it is encrypted, and no passphrase is known"},
 		{"ed25519", ed25519, "no signatures with a key of type ed25519.PrivateKey"},
 		{"other", "-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----\n", `no signatures with a key of type "DSA PRIVATE KEY"`},
 		{"certificate only", rsaID.pem, "it has no private key in PEM"},
@@ -101,7 +101,7 @@ func TestParseKey(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			key, err := sign.ParseKey([]byte(test.data))
+			key, err := sign.ParseKey([]byte(test.data), nil)
 			var got string
 			switch key.(type) {
 			case *rsa.PrivateKey:
@@ -160,7 +160,7 @@ func FuzzParseKey(f *testing.F) {
 	module := "module"
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = sign.ParseCertificate(data)
-		key, err := sign.ParseKey(data)
+		key, err := sign.ParseKey(data, nil)
 		if err != nil {
 			if key != nil {
 				t.Errorf("ParseKey(%q) = %v and %v", data, key, err)

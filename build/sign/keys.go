@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"path"
 	"strings"
 )
@@ -37,7 +39,8 @@ const (
 // usable pair; the last message reported is the reason. The error is ctx's,
 // or nil. Of the request it needs no kernel except on Gentoo.
 //
-// The caller sees to it that no two runs do this at once.
+// When several processes do this at once, one of them makes the pair and the
+// others find it.
 func PrepareKeys(ctx context.Context, r Request) (*Pair, error) {
 	pair := r.names()
 	if r.keysByUbuntu() {
@@ -82,6 +85,18 @@ func (r *Request) keysByUbuntu() bool {
 
 // ensure makes the pair unless it exists. Half a pair stays as it is.
 func (r *Request) ensure(ctx context.Context, pair Pair) (bool, error) {
+	if complete, _ := r.look(pair); !complete || r.isRegular(pending(pair)) {
+		// Whoever else makes this pair now does it alone. Where the directory is
+		// missing or not to be read, making the pair fails on its own.
+		unlock, err := r.Root.Flock(ctx, path.Dir(pair.Key))
+		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case err == nil:
+			defer unlock()
+			r.resume(pair)
+		}
+	}
 	complete, half := r.look(pair)
 	switch {
 	case complete && !r.isRegular(pair.Key):
@@ -96,26 +111,67 @@ func (r *Request) ensure(ctx context.Context, pair Pair) (bool, error) {
 		// Gentoo's single file: the kernel's own build makes it.
 		r.report(KeyNotGenerated{Path: pair.Key})
 		return false, nil
+	case r.Image:
+		r.report(NotInImage{Path: pair.Key})
+		return false, nil
 	case ctx.Err() != nil:
 		return false, ctx.Err()
 	}
 	r.report(Generating{})
-	key, certificate, err := generate(r.Now())
-	if err != nil {
-		r.report(KeyNotGenerated{Path: pair.Key, Err: err})
-		return false, nil //nolint:nilerr // the message carries it
-	}
-	if err := r.Root.WriteFile(pair.Key, key, 0o600); err != nil {
-		r.report(KeyNotGenerated{Path: pair.Key, Err: err})
-		return false, nil //nolint:nilerr // the message carries it
-	}
-	if err := r.setAside(pair.Certificate, certificate); err != nil {
-		// No half of a pair stays behind: this key has signed nothing yet.
-		err = errors.Join(err, r.Root.Remove(pair.Key))
-		r.report(CertNotGenerated{Path: pair.Certificate, Err: err})
+	if problem := r.create(pair); problem != nil {
+		r.report(problem)
 		return false, nil
 	}
 	return true, nil
+}
+
+// A pair is two files and can only be made in two steps. The certificate is
+// written first, under another name, then the key, and then the certificate gets
+// its own. After a crash between the last two the certificate under the other
+// name belongs to the key, which nobody else can have brought about, and the pair
+// is completed. Before that there is no key, and nothing to be lost.
+
+// pending is the name of a certificate whose key may be there already.
+func pending(pair Pair) string {
+	return path.Join(path.Dir(pair.Certificate), "."+path.Base(pair.Certificate)+".new")
+}
+
+// create makes a new pair. The message is why it could not, or nil. No half of a
+// pair stays behind: a new key has signed nothing yet.
+func (r *Request) create(pair Pair) Message {
+	key, certificate, err := generate(r.Now())
+	if err != nil {
+		return KeyNotGenerated{Path: pair.Key, Err: err}
+	}
+	if err := r.Root.WriteFile(pending(pair), certificate, 0o644); err != nil {
+		if _, missing := r.Root.Stat(path.Dir(pair.Key)); missing != nil {
+			return KeyNotGenerated{Path: pair.Key, Err: missing}
+		}
+		return CertNotGenerated{Path: pair.Certificate, Err: err}
+	}
+	if err := r.Root.WriteNew(pair.Key, key, 0o600); err != nil {
+		return KeyNotGenerated{Path: pair.Key, Err: errors.Join(err, r.Root.Remove(pending(pair)))}
+	}
+	if err := r.setAside(pair); err != nil {
+		err = errors.Join(err, r.Root.Remove(pair.Key), r.Root.Remove(pending(pair)))
+		return CertNotGenerated{Path: pair.Certificate, Err: err}
+	}
+	return nil
+}
+
+// resume completes a pair that a crash has left half made.
+func (r *Request) resume(pair Pair) {
+	made, _, err := load(r.Root, pending(pair), ParseCertificate)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	key, _, keyErr := load(r.Root, pair.Key, func(data []byte) (crypto.Signer, error) { return ParseKey(data, nil) })
+	theirs, _, theirErr := load(r.Root, pair.Certificate, ParseCertificate)
+	if err == nil && keyErr == nil && belongs(key, made) && (theirErr != nil || !belongs(key, theirs)) {
+		_ = r.setAside(pair) // if it fails, half a pair is what there is, and is told of
+		return
+	}
+	_ = r.Root.Remove(pending(pair)) // it belongs to nothing
 }
 
 // orphan reports whether half a pair is a certificate that was made by dkms or by this program, without its key. It is of
@@ -133,14 +189,15 @@ func (r *Request) orphan(half HalfPair, pair Pair) bool {
 	return err == nil && cert.Subject.CommonName == commonName && bytes.Equal(cert.RawIssuer, cert.RawSubject)
 }
 
-// setAside writes a certificate; one that is there already is renamed to NAME.old.
-func (r *Request) setAside(abs string, certificate []byte) error {
-	if _, err := r.Root.Lstat(abs); err == nil {
-		if err := r.Root.Rename(abs, abs+".old"); err != nil {
+// setAside gives the pending certificate its name; one that has it already is
+// renamed to NAME.old.
+func (r *Request) setAside(pair Pair) error {
+	if _, err := r.Root.Lstat(pair.Certificate); err == nil {
+		if err := r.Root.Rename(pair.Certificate, pair.Certificate+".old"); err != nil {
 			return err
 		}
 	}
-	return r.Root.WriteFile(abs, certificate, 0o644)
+	return r.Root.Rename(pending(pair), pair.Certificate)
 }
 
 // look tells whether both halves of a pair exist, or only one. A name that is
@@ -177,8 +234,8 @@ func (r *Request) ubuntuKeys(ctx context.Context, pair Pair) (bool, error) {
 		return false, nil
 	}
 	r.report(Generating{Program: ubuntuPolicy})
-	_ = r.Runner(ctx, []string{"env", "SHIM_NOTRIGGER=y", ubuntuPolicy, "--new-key"}, nil)
-	_ = r.Runner(ctx, []string{ubuntuPolicy, "--enroll-key"}, r.Output)
+	_ = r.Runner(ctx, []string{"env", "SHIM_NOTRIGGER=y", ubuntuPolicy, "--new-key"}, nil, nil)
+	_ = r.Runner(ctx, []string{ubuntuPolicy, "--enroll-key"}, nil, r.Output)
 	return true, ctx.Err()
 }
 

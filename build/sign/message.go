@@ -1,5 +1,10 @@
 package sign
 
+import (
+	"io/fs"
+	"time"
+)
+
 // Message is something an administrator is told while signing is prepared.
 // Those marked "final" are the reason why modules won't be signed.
 type Message interface{ message() }
@@ -48,6 +53,23 @@ type (
 		Path string
 		Err  error
 	}
+	// KeyExposed (final): others than its owner can read the private key. Host
+	// is where the machine has the file.
+	KeyExposed struct {
+		Path, Host string
+		Mode       fs.FileMode
+	}
+	// Expired (final): the certificate is valid no more.
+	Expired struct {
+		Path     string
+		NotAfter time.Time
+	}
+	// NoCodeSigning (final): the kernel wants certificates that say that their
+	// keys sign code, and this one does not.
+	NoCodeSigning struct{ Path string }
+	// NotInImage (final): there is no pair, and a private key is put into an
+	// image only by generate_mok.
+	NotInImage struct{ Path string }
 	// KeyMismatch (final): the certificate is that of another key, so nobody
 	// could verify the signatures.
 	KeyMismatch struct{ Key, Certificate string }
@@ -67,4 +89,8 @@ func (KeyNotGenerated) message()       {}
 func (CertNotGenerated) message()      {}
 func (KeyUnreadable) message()         {}
 func (CertificateUnreadable) message() {}
+func (KeyExposed) message()            {}
+func (Expired) message()               {}
+func (NoCodeSigning) message()         {}
+func (NotInImage) message()            {}
 func (KeyMismatch) message()           {}

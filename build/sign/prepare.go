@@ -26,7 +26,8 @@ func Prepare(ctx context.Context, r Request) (*Signer, error) {
 	if !ok {
 		return nil, nil
 	}
-	return New(r.Root, hash, key, certificate), nil
+	// What is built is copied elsewhere and synced there.
+	return &Signer{Command: builtIn, Hash: hash, method: &inProcess{r.Root, hash, key, certificate, r.Root.Rewrite}}, nil
 }
 
 // prepareProgram is Prepare when a program signs.
@@ -41,7 +42,22 @@ func (r *Request) prepareProgram(ctx context.Context, hash string) (*Signer, err
 	if err != nil || pair == nil {
 		return nil, err
 	}
-	return &Signer{Command: command, Hash: hash, method: &program{r.Runner, command, hash, *pair}}, nil
+	if problem := r.examineForProgram(*pair); problem != nil {
+		r.report(problem)
+		return nil, nil
+	}
+	var extra []string
+	if r.Passphrase != nil {
+		text, err := r.Passphrase()
+		if err != nil {
+			r.report(KeyUnreadable{Path: pair.Key, Err: err})
+			return nil, nil
+		}
+		if text != "" {
+			extra = []string{"KBUILD_SIGN_PIN=" + text}
+		}
+	}
+	return &Signer{Command: command, Hash: hash, method: &program{r.Runner, command, hash, *pair, extra}}, nil
 }
 
 // hash is the digest to sign with; false when policy, surroundings or kernel

@@ -204,12 +204,12 @@ func TestSignByProgram(t *testing.T) {
 	refuse := false
 	r := b.request(func([]string) error { return nil })
 	run := r.Runner
-	r.Runner = func(ctx context.Context, argv []string, out io.Writer) error {
+	r.Runner = func(ctx context.Context, argv, extra []string, out io.Writer) error {
 		if refuse {
 			_, _ = io.WriteString(out, "at main.c:1\nno such key\n\n")
 			return os.ErrPermission
 		}
-		return run(ctx, argv, out)
+		return run(ctx, argv, extra, out)
 	}
 	r.SignFile = debianSignFile
 	signer, err := sign.Prepare(t.Context(), r)

@@ -13,11 +13,12 @@ type program struct {
 	command string // sign-file, kmodsign or what the administrator chose
 	hash    string
 	pair    Pair
+	extra   []string // KBUILD_SIGN_PIN, if a passphrase is known
 }
 
 func (p *program) sign(ctx context.Context, abs string) (output string, err error) {
 	var out bytes.Buffer
-	err = p.run(ctx, []string{p.command, p.hash, p.pair.Key, p.pair.Certificate, abs}, &out)
+	err = p.run(ctx, []string{p.command, p.hash, p.pair.Key, p.pair.Certificate, abs}, p.extra, &out)
 	return strings.TrimRight(out.String(), "\n"), err
 }
 

@@ -8,10 +8,10 @@ import (
 	"dkms-go/conf/sysroot"
 )
 
-// Runner runs a program inside the root, with the environment of the build,
-// and writes what it prints to out; nil discards it. argv[0] is looked up in
-// PATH unless it has a slash.
-type Runner func(ctx context.Context, argv []string, out io.Writer) error
+// Runner runs a program inside the root, with the environment of the build and
+// the settings "NAME=value" in extra, and writes what it prints to out; nil
+// discards it. argv[0] is looked up in PATH unless it has a slash.
+type Runner func(ctx context.Context, argv, extra []string, out io.Writer) error
 
 // Request is what preparing signatures for one kernel needs to know. Paths are
 // inside Root.
@@ -34,7 +34,10 @@ type Request struct {
 	Certificate    string // mok_certificate
 	TrySignModules string // try_sign_modules
 
+	Passphrase Passphrase // of an encrypted key; nil: none is known
+
 	// The surroundings.
+	Image    bool                                        // the root is no running machine: no private key is made in it
 	InChroot func() bool                                 // asked only when it matters; see Jail
 	LookPath func(program string) (path string, ok bool) // PATH, inside Root
 	Now      func() time.Time                            // begin of a new certificate's validity

@@ -38,6 +38,19 @@ func (e *FailedError) Error() string {
 
 func (e *FailedError) Unwrap() error { return e.Err }
 
+// Durable returns a signer that makes what it signs durable, which the one of
+// Prepare does not do: that is for files in build directories. Programs do as
+// they like.
+func (s *Signer) Durable() *Signer {
+	p, ok := s.method.(*inProcess)
+	if !ok {
+		return s
+	}
+	durable := *p
+	durable.replace = p.root.Replace
+	return &Signer{Command: s.Command, Hash: s.Hash, method: &durable}
+}
+
 // Sign appends a signature to the module file at abs, in place. The error is a
 // *FailedError.
 func (s *Signer) Sign(ctx context.Context, abs string) error {

@@ -119,7 +119,7 @@ func newApp(m *machine, p *printer) *cli.App {
 
 // flags returns the flags for all options.
 func flags() []cli.Flag {
-	fs := []cli.Flag{&cli.StringFlag{Name: "source"}}
+	fs := []cli.Flag{&cli.StringFlag{Name: "source"}, &cli.StringSliceFlag{Name: "operand"}}
 	for _, o := range options() {
 		switch {
 		case o.repeat:
@@ -140,12 +140,15 @@ type request struct {
 	all, force, forceVersion, verbose, safeUpgrade bool
 	symlink, noDepmod, modprobe, debug             bool
 	binariesOnly, sourceOnly                       bool
-	allKernels, dryRun, json                       bool
+	allKernels, dryRun                             bool
 	conf, kernelConfig, kernelSource, jobs         string
 	template                                       string
 	dkmsTree, sourceTree, installTree              string
 	source, archive                                string
 	directives                                     []string
+	json                                           bool
+	signingKey, certificate, hashFile              string
+	operands                                       []string // words of verbs of our own
 }
 
 func newRequest(c *cli.Context) *request {
@@ -157,10 +160,12 @@ func newRequest(c *cli.Context) *request {
 		symlink: c.Bool("symlink-modules"), noDepmod: c.Bool("no-depmod"), modprobe: c.Bool("modprobe-on-install"), debug: c.Bool("debug"),
 		binariesOnly: c.Bool("binaries-only"), sourceOnly: c.Bool("source-only"),
 		conf: c.String("c"), kernelConfig: c.String("config"), kernelSource: c.String("kernelsourcedir"), jobs: c.String("j"),
-		allKernels: c.Bool("all-kernels"), dryRun: c.Bool("dry-run"), json: c.Bool("json"),
+		allKernels: c.Bool("all-kernels"), dryRun: c.Bool("dry-run"),
 		dkmsTree: c.String("dkmstree"), sourceTree: c.String("sourcetree"), installTree: c.String("installtree"),
 		template: c.String("templatekernel"),
 		source:   c.String("source"), archive: c.String("archive"), directives: c.StringSlice("directive"),
+		json: c.Bool("json"), signingKey: c.String("signing-key"), certificate: c.String("certificate"),
+		hashFile: c.String("password-hash-file"), operands: c.StringSlice("operand"),
 	}
 }
 

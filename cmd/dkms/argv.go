@@ -68,6 +68,10 @@ func options() []option {
 		{name: "quiet", short: "-q", stem: "--quiet", what: "print nothing"},
 		{name: "version", short: "-V", stem: "--version", what: "print the version"},
 		{name: "help", short: "-h", stem: "--help", what: "print help"},
+		{name: "json", stem: "--json", exact: true, what: "print JSON, for programs to read"},
+		{name: "password-hash-file", stem: "--password-hash-file", value: true, exact: true, argument: "FILE", what: "hash of the password for the next boot, as mokutil --generate-hash prints it"},
+		{name: "signing-key", stem: "--signing-key", value: true, exact: true, argument: "FILE", what: "private key, instead of the configured one"},
+		{name: "certificate", stem: "--certificate", value: true, exact: true, argument: "FILE", what: "certificate, instead of the configured one"},
 		{name: "binaries-only", stem: "--binaries-only", what: "archive without sources"},
 		{name: "source-only", stem: "--source-only", what: "archive without built modules"},
 		{name: "force", stem: "--force", what: "do it even if it seems to be done, or to be wrong"},
@@ -80,7 +84,6 @@ func options() []option {
 		{name: "modprobe-on-install", stem: "--modprobe-on-install", what: "load modules for present hardware after installation"},
 		{name: "all-kernels", stem: "--all-kernels", exact: true, what: "for all kernels, as sync"},
 		{name: "dry-run", stem: "--dry-run", exact: true, what: "print what would be done, and do nothing"},
-		{name: "json", stem: "--json", exact: true, what: "print JSON"},
 		{name: "debug", stem: "--debug", what: "trace what is done"},
 	}
 }

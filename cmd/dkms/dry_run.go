@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"io"
 	"strings"
 
 	"dkms-go/build"
@@ -12,7 +10,7 @@ import (
 // showPlan prints what would be done.
 func (s *session) showPlan(p *build.Plan) error {
 	if s.json {
-		return printJSON(s.out, planJSON(p))
+		return s.printJSON(planJSON(p))
 	}
 	for n, step := range p.Steps {
 		if step.Skip == build.Merged {
@@ -109,12 +107,4 @@ func planJSON(p *build.Plan) jsonPlan {
 		j.Waiting = append(j.Waiting, k)
 	}
 	return j
-}
-
-// printJSON prints a value for programs.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }

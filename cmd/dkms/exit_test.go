@@ -128,7 +128,7 @@ func TestEveryKindSaysWhatToDo(t *testing.T) {
 	// These say it in the sentence, or there is nothing to be done.
 	said := []dkms.Kind{
 		dkms.Internal, dkms.Interrupted, dkms.BadName, dkms.UnknownAction, dkms.NotRoot, dkms.TreeNotWritable, dkms.BadConf,
-		dkms.HeadersMissing, dkms.Excluded, dkms.NothingInstalled, dkms.SigningKeyUnusable, dkms.NoTemplate, dkms.SameTemplate,
+		dkms.HeadersMissing, dkms.Excluded, dkms.NothingInstalled, dkms.SigningKeyUnusable, dkms.Unsigned, dkms.NoTemplate, dkms.SameTemplate,
 		dkms.PackageFailed,
 	}
 	for _, k := range dkms.Kinds() {

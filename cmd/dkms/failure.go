@@ -161,6 +161,20 @@ func buildSentence(e *dkms.Error) []string {
 		return []string{"pre_install failed, aborting install.", "You may override by specifying --force."}
 	case dkms.CopyFailed:
 		return []string{"Copying '" + e.Subject + "' failed"}
+	case dkms.Unsigned:
+		return []string{
+			fmt.Sprintf("Module %s for kernel %s (%s) is not signed,", i.Module, i.Kernel, i.Arch),
+			"and that kernel takes signed modules only (" + e.Subject + "). It stays built and is not installed.",
+			"See what is wrong with the key with: dkms key status. Then: dkms install " + i.Module.String() + " -k " + i.Kernel,
+		}
+	case dkms.SignFailed:
+		return append([]string{"Failed to sign " + e.Subject + "."}, e.Detail...)
+	case dkms.NotVerified:
+		return append([]string{"The signature of " + e.Subject + " is not in order."}, e.Detail...)
+	case dkms.NotEnrolled:
+		return append([]string{"The certificate " + e.Subject + " cannot be enrolled."}, e.Detail...)
+	case dkms.SettingsInvalid:
+		return []string{"Bad settings file.", e.Subject}
 	case dkms.NothingInstalled:
 		return []string{"Installation aborted."}
 	case dkms.IndexFailed:

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dkms-go/build"
+	"dkms-go/build/sign"
 	"dkms-go/conf"
 	"dkms-go/conf/sysroot"
 	"dkms-go/dkms"
@@ -31,6 +32,7 @@ type machine struct {
 	env    []string      // for children
 	dir    string        // working directory
 	uid    int
+	pin    string // passphrase of the signing key; in no environment of any child but that of the one who signs
 	uname  unix.Utsname
 	runner proc.Runner
 	distro conf.Distribution
@@ -39,6 +41,7 @@ type machine struct {
 // openMachine looks at the machine. An error of kind SystemUnknown means that there is no os-release file.
 func openMachine(ctx context.Context, rootDir string, stderr io.Writer) (*machine, error) {
 	m := &machine{env: environment(os.Environ()), uid: os.Geteuid(), runner: proc.Host{}}
+	m.pin = os.Getenv("KBUILD_SIGN_PIN")
 	var err error
 	if m.host, err = sysroot.Open("/"); err != nil {
 		return nil, err
@@ -60,11 +63,11 @@ func openMachine(ctx context.Context, rootDir string, stderr io.Writer) (*machin
 	return m, err
 }
 
-// environment returns env without what would change how a module is built.
+// environment returns env without what would change how a module is built, and without what no log should ever hold.
 func environment(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
-		return slices.Contains([]string{"CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS"}, name)
+		return slices.Contains([]string{"CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "KBUILD_SIGN_PIN"}, name)
 	})
 }
 
@@ -111,8 +114,16 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 	p.verbose = o.verbose || f.Verbose
 	p.rich = p.rich || p.verbose
 	l = m.loader(p.err, vars, o.directives)
+	settings, err := m.settings()
+	if err != nil {
+		return nil, err
+	}
+	secrets := sign.Secrets{
+		PIN: m.pin, Host: m.host, Credentials: m.getenv("CREDENTIALS_DIRECTORY"), Root: m.root, File: settings.Signing.PassphraseFile,
+	}
 	b := &build.Builder{
-		Root: m.root, Tree: dkms.Open(m.root, opt), Conf: l, Framework: f, Runner: m.runner,
+		Passphrase: secrets.Passphrase,
+		Root:       m.root, Tree: dkms.Open(m.root, opt), Conf: l, Framework: f, Runner: m.runner,
 		Release: release, Running: m.release(), Env: slices.Concat(m.env, l.DirectiveEnv()),
 		Host: build.Host{UID: m.uid, Root: m.host}, Now: time.Now, Stdout: p.out, Stderr: p.err,
 		Options: build.Options{
@@ -127,6 +138,15 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 		b.Emit = r.emit
 	}
 	return b, nil
+}
+
+// settings reads dkms.toml.
+func (m *machine) settings() (*conf.Settings, error) {
+	s, err := conf.LoadSettings(m.root)
+	if err != nil {
+		err = &dkms.Error{Kind: dkms.SettingsInvalid, Subject: err.Error(), Err: err}
+	}
+	return s, err
 }
 
 // traced prints every program before it runs it, for --debug.

@@ -19,13 +19,14 @@ import (
 type printer struct {
 	out, err io.Writer
 	verbose  bool
+	terminal bool // stdout is one
 	rich     bool // errors may say more than those of dkms 3.4
 
 	dots *dots // of the task that runs
 }
 
 func newPrinter(out, err io.Writer) *printer {
-	return &printer{out: out, err: err, rich: isTerminal(err)}
+	return &printer{out: out, err: err, terminal: isTerminal(out), rich: isTerminal(err)}
 }
 
 func isTerminal(w io.Writer) bool {

@@ -43,6 +43,10 @@ func remedy(e *dkms.Error) string {
 		return "see what the script has printed above"
 	case dkms.CopyFailed, dkms.ArchiveFailed, dkms.ArchiveNotWritable:
 		return "see that the file system is writable and not full: df"
+	case dkms.SignFailed, dkms.NotVerified, dkms.NotEnrolled:
+		return "see how things stand: dkms key status"
+	case dkms.SettingsInvalid:
+		return "correct that line; dkms(8) lists the settings"
 	case dkms.IndexFailed:
 		return "see what depmod says: depmod -a " + e.Instance.Kernel
 	case dkms.VacateFailed, dkms.AutoinstallFailed:

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"dkms-go/build"
 	"dkms-go/build/sign"
@@ -294,6 +295,14 @@ func signing(m sign.Message) string {
 		return fmt.Sprintf("Key file %s cannot be used: %v%s", m.Path, m.Err, unsigned)
 	case sign.CertificateUnreadable:
 		return fmt.Sprintf("Certificate file %s cannot be used: %v%s", m.Path, m.Err, unsigned)
+	case sign.KeyExposed:
+		return fmt.Sprintf("Key file %s can be read by others (mend with: chmod 600 %s)%s", m.Path, m.Host, unsigned)
+	case sign.Expired:
+		return fmt.Sprintf("Certificate %s has expired on %s%s", m.Path, m.NotAfter.UTC().Format(time.DateOnly), unsigned)
+	case sign.NoCodeSigning:
+		return fmt.Sprintf("Certificate %s is not for signing code, as this kernel wants it to be%s", m.Path, unsigned)
+	case sign.NotInImage:
+		return fmt.Sprintf("Key file %s not found, and not made in an image (dkms generate_mok does)%s", m.Path, unsigned)
 	case sign.KeyMismatch:
 		return "Key " + m.Key + " does not belong to certificate " + m.Certificate + unsigned
 	}

@@ -1,7 +1,14 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -37,6 +45,7 @@ func TestScript(t *testing.T) {
 			"status":  wantStatus,
 			"lines":   lines,
 			"output":  output,
+			"pair":    pair,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -114,6 +123,26 @@ func realHeaders(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("K", release)
 }
 
+// pair makes a key and its certificate, valid between two dates: pair KEY CERTIFICATE FROM TO
+func pair(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	begin, err := time.Parse(time.DateOnly, args[2])
+	ts.Check(err)
+	end, err := time.Parse(time.DateOnly, args[3])
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(begin.Unix()), Subject: pkix.Name{CommonName: "Lantern Works"},
+		NotBefore: begin, NotAfter: end, SubjectKeyId: []byte("lantern works"),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), der, 0o644))
+}
+
 // image makes $ROOT a small system: the programs named, with the libraries they need, and an os-release file.
 func image(ts *testscript.TestScript, _ bool, args []string) {
 	root := ts.Getenv("ROOT")
@@ -176,7 +205,7 @@ func output(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd.Path, cmd.Err = path, nil
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "try_sign_modules", "parallel_jobs", "LC_ALL", "TZ", "mok_signing_key", "mok_certificate", "sign_file", "GOCOVERDIR"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "try_sign_modules", "parallel_jobs", "LC_ALL", "TZ", "mok_signing_key", "mok_certificate", "sign_file", "KBUILD_SIGN_PIN", "CREDENTIALS_DIRECTORY", "GOCOVERDIR"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}

@@ -13,7 +13,7 @@ func statusVerb() verb {
 	return verb{
 		name: "status", about: "show which modules are registered, built and installed",
 		usage:   "status [MODULE[/VERSION]] [OPTION]...",
-		options: []string{"module", "v", "kernelver", "arch", "all"},
+		options: []string{"module", "v", "kernelver", "arch", "all", "json"},
 		run:     func(ctx context.Context, s *session) error { return s.status(ctx) },
 	}
 }
@@ -22,6 +22,9 @@ func statusVerb() verb {
 func (s *session) status(ctx context.Context) error {
 	if err := s.checkOptions(); err != nil {
 		return err
+	}
+	if s.json {
+		return s.statusJSON(ctx)
 	}
 	for _, f := range s.filters() {
 		es, err := s.Tree.Status(ctx, f, s.Evaluate)
@@ -35,7 +38,7 @@ func (s *session) status(ctx context.Context) error {
 					s.renderer.problem(build.ConfProblem{Problem: p})
 				}
 			}
-			s.say("%s", statusLine(e))
+			s.say("%s%s", statusLine(e), s.unsignedRemark(e))
 			if e.State == dkms.Broken {
 				s.brokenModule(e.Instance.Module)
 			}

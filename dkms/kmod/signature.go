@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 )
 
 // SignatureMagic is the end of a signed module (MODULE_SIG_STRING in
@@ -121,3 +122,42 @@ func hashName(h byte) string {
 	}
 	return ""
 }
+
+// ReadSignature is the signature of the module file r, nil when it is not signed.
+// Of a file that is not compressed only the end is read. The error may be
+// [ErrSignature].
+func ReadSignature(r io.ReadSeeker) (*Signature, error) {
+	start, err := peek(r, 0, magicSize)
+	if err != nil {
+		return nil, err
+	}
+	from := int64(0)
+	if Detect(start) == None {
+		size, err := r.Seek(0, io.SeekEnd)
+		if err != nil {
+			return nil, err
+		}
+		from = max(0, size-signatureEnd)
+	}
+	if _, err := r.Seek(from, io.SeekStart); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxSize))
+	if err != nil {
+		return nil, err
+	}
+	if from == 0 {
+		if data, err = Decompress(data); err != nil {
+			return nil, err
+		}
+	}
+	_, sig, err := SplitSignature(data)
+	if sig != nil {
+		sig.PayloadSize += from
+	}
+	return sig, err
+}
+
+// signatureEnd is how far from the end of a file a signature may begin: no
+// message comes near 64 KiB.
+const signatureEnd = 64 << 10

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+
+	"dkms-go/dkms"
+)
+
+// statusList is what "dkms status --json" prints. Fields are added, never changed or taken away.
+type statusList struct {
+	Modules []statusEntry `json:"modules"`
+}
+
+// statusEntry is a module, or a module for a kernel.
+type statusEntry struct {
+	Module  string `json:"module"`
+	Version string `json:"version"`
+	Kernel  string `json:"kernel,omitempty"` // only where there is a build
+	Arch    string `json:"arch,omitempty"`
+	State   string `json:"state"`          // added, built, installed, installed-weak or broken
+	From    string `json:"from,omitempty"` // the kernel whose modules this one uses, when installed-weak
+
+	Unsigned  *bool  `json:"unsigned,omitempty"` // a module file of the build has no signature
+	Originals bool   `json:"original_modules,omitempty"`
+	Missing   bool   `json:"missing,omitempty"`
+	Differs   bool   `json:"differs,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+// statusJSON is status for programs.
+func (s *session) statusJSON(ctx context.Context) error {
+	list := statusList{Modules: []statusEntry{}}
+	for _, f := range s.filters() {
+		es, err := s.Tree.Status(ctx, f, s.Evaluate)
+		if err != nil {
+			return err
+		}
+		for _, e := range es {
+			list.Modules = append(list.Modules, s.statusEntry(e))
+		}
+		if !s.HasWeakModules() {
+			continue
+		}
+		for _, w := range s.Tree.Weak(f) {
+			i := w.Instance
+			list.Modules = append(list.Modules, statusEntry{
+				Module: i.Name, Version: i.Version, Kernel: i.Kernel, Arch: i.Arch, State: "installed-weak", From: w.From,
+			})
+		}
+	}
+	return s.printJSON(list)
+}
+
+func (s *session) statusEntry(e dkms.Entry) statusEntry {
+	i := e.Instance
+	j := statusEntry{
+		Module: i.Name, Version: i.Version, State: e.State.String(),
+		Originals: e.Originals, Missing: e.Missing, Differs: e.Differs,
+	}
+	if e.Err != nil {
+		j.Error = e.Err.Error()
+	}
+	if e.State < dkms.Built {
+		return j
+	}
+	j.Kernel, j.Arch = i.Kernel, i.Arch
+	if names, err := s.Unsigned(i); err == nil {
+		unsigned := len(names) > 0
+		j.Unsigned = &unsigned
+	}
+	return j
+}
+
+// unsignedRemark follows a line of status on a terminal. Elsewhere the line is that of dkms 3.4.
+func (s *session) unsignedRemark(e dkms.Entry) string {
+	if e.State < dkms.Built || !s.terminal {
+		return ""
+	}
+	if names, err := s.Unsigned(e.Instance); err != nil || len(names) == 0 {
+		return ""
+	}
+	return " (unsigned)"
+}
