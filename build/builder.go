@@ -34,7 +34,7 @@ type Options struct {
 	NoWeakModules bool // leave the links of other kernels alone
 }
 
-// Builder plans and runs requests on one machine or image. All fields but Options are required.
+// Builder plans and runs requests on one machine or image. All fields but Watch and Options are required.
 type Builder struct {
 	Root       *sysroot.Root
 	Tree       *dkms.Tree
@@ -50,11 +50,16 @@ type Builder struct {
 	Stdout     io.Writer // output of scripts and of post-transaction commands that have no log
 	Stderr     io.Writer
 	Emit       dkms.Emit
+	Watch      Watch // nil: nobody looks
 	Options    Options
 
 	kernels sync.Map // Target to *kernel.Kernel, see kernel
 	looked  sync.Map // path to digest, see looks
 }
+
+// Watch receives the events of a run as they happen, with the number of their step in the plan: those of steps that are at
+// work at the same time come from several goroutines. RunBegun and RunEnded come with number -1.
+type Watch func(number int, e dkms.Event)
 
 // Host is what a builder knows of the machine that it runs on, as opposed to the root that it works on.
 type Host struct {

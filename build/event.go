@@ -27,6 +27,11 @@ type (
 		Err     error
 	}
 
+	// RunBegun and RunEnded enclose a run. Only Watch receives them.
+	RunBegun struct{ Plan *Plan }
+	// RunEnded is the last of all.
+	RunEnded struct{}
+
 	// ArchiveBegun opens the loading of an archive.
 	ArchiveBegun struct{ Module dkms.Module }
 	// Packed tells that a build result goes into an archive.

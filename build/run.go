@@ -39,6 +39,7 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 	for _, f := range p.Fresh {
 		_ = b.Tree.UpdateInputs(f.Instance, f.Inputs) // it would only have been quicker the next time
 	}
+	b.watch(-1, RunBegun{p})
 	wide := p.wide()
 	var g errgroup.Group
 	for n, before := range p.waits(wide) {
@@ -52,7 +53,14 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 	}
 	_ = g.Wait() // what failed is in the results
 	r.sequence.close()
+	b.watch(-1, RunEnded{})
 	return &Report{Plan: p, Results: r.results}
+}
+
+func (b *Builder) watch(n int, e dkms.Event) {
+	if b.Watch != nil {
+		b.Watch(n, e)
+	}
 }
 
 // run is what the steps of one Run share.
@@ -121,11 +129,19 @@ type work struct {
 
 // begin does a step and notes what became of it. Where several steps are at work, what their programs print becomes events.
 func (r *run) begin(ctx context.Context, n int, wide bool) {
-	w := &work{run: r, number: n, Emit: r.sequence.emitter(n), Stdout: r.Stdout, Stderr: r.Stderr}
+	turn := r.sequence.emitter(n)
+	emit := func(e dkms.Event) {
+		r.watch(n, e)
+		turn(e)
+	}
+	w := &work{run: r, number: n, Emit: emit, Stdout: r.Stdout, Stderr: r.Stderr}
 	if wide {
 		w.Stdout, w.Stderr = printing{w.Emit, false}, printing{w.Emit, true}
 	}
 	res := w.step(ctx)
+	if res.Outcome == Blocked {
+		r.watch(n, StepEnded(res))
+	}
 	r.mu.Lock()
 	r.results[n] = res
 	r.mu.Unlock()

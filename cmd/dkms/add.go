@@ -14,7 +14,7 @@ func addVerb() verb {
 	return verb{
 		name: "add", about: "register a module",
 		usage:   "add {MODULE/VERSION | DIRECTORY | DKMS.CONF | ARCHIVE} [OPTION]...",
-		options: []string{"module", "v", "c", "force", "directive", "kernelver", "arch", "rpm_safe_upgrade"},
+		options: []string{"module", "v", "c", "force", "directive", "kernelver", "arch", "rpm_safe_upgrade", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.upward(ctx, build.Add) },
 	}
 }
@@ -25,6 +25,7 @@ func buildVerb() verb {
 		usage: "build {MODULE/VERSION | DIRECTORY | DKMS.CONF | ARCHIVE} [OPTION]...",
 		options: []string{
 			"module", "v", "kernelver", "arch", "c", "force", "config", "kernelsourcedir", "directive", "j",
+			"dry-run", "json", "trace",
 		},
 		run: func(ctx context.Context, s *session) error { return s.upward(ctx, build.Build) },
 	}
@@ -37,6 +38,7 @@ func installVerb() verb {
 		options: []string{
 			"module", "v", "kernelver", "arch", "c", "force", "config", "kernelsourcedir", "directive", "j",
 			"force-version-override", "rpm_safe_upgrade", "symlink-modules", "no-depmod", "modprobe-on-install",
+			"dry-run", "json", "trace",
 		},
 		run: func(ctx context.Context, s *session) error { return s.upward(ctx, build.Install) },
 	}

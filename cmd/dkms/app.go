@@ -105,6 +105,7 @@ func newApp(m *machine, p *printer) *cli.App {
 			Action: func(c *cli.Context) error {
 				r := &renderer{printer: p}
 				o := newRequest(c)
+				o.changes = slices.Contains(v.options, "dry-run")
 				b, err := m.builder(c.Context, o, p, r)
 				if err != nil {
 					return err
@@ -141,6 +142,8 @@ type request struct {
 	symlink, noDepmod, modprobe, debug             bool
 	binariesOnly, sourceOnly                       bool
 	allKernels, dryRun                             bool
+	changes                                        bool // the verb changes modules
+	trace                                          string
 	conf, kernelConfig, kernelSource, jobs         string
 	template                                       string
 	dkmsTree, sourceTree, installTree              string
@@ -160,7 +163,7 @@ func newRequest(c *cli.Context) *request {
 		symlink: c.Bool("symlink-modules"), noDepmod: c.Bool("no-depmod"), modprobe: c.Bool("modprobe-on-install"), debug: c.Bool("debug"),
 		binariesOnly: c.Bool("binaries-only"), sourceOnly: c.Bool("source-only"),
 		conf: c.String("c"), kernelConfig: c.String("config"), kernelSource: c.String("kernelsourcedir"), jobs: c.String("j"),
-		allKernels: c.Bool("all-kernels"), dryRun: c.Bool("dry-run"),
+		allKernels: c.Bool("all-kernels"), dryRun: c.Bool("dry-run"), trace: c.String("trace"),
 		dkmsTree: c.String("dkmstree"), sourceTree: c.String("sourcetree"), installTree: c.String("installtree"),
 		template: c.String("templatekernel"),
 		source:   c.String("source"), archive: c.String("archive"), directives: c.StringSlice("directive"),

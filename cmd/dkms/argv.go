@@ -82,6 +82,7 @@ func options() []option {
 		{name: "symlink-modules", stem: "--symlink-modules", what: "install links instead of copies"},
 		{name: "no-depmod", stem: "--no-depmod", what: "leave the module indexes alone"},
 		{name: "modprobe-on-install", stem: "--modprobe-on-install", what: "load modules for present hardware after installation"},
+		{name: "trace", stem: "--trace", value: true, exact: true, argument: "FILE", what: "write a timeline of the run, for a trace viewer"},
 		{name: "all-kernels", stem: "--all-kernels", exact: true, what: "for all kernels, as sync"},
 		{name: "dry-run", stem: "--dry-run", exact: true, what: "print what would be done, and do nothing"},
 		{name: "debug", stem: "--debug", what: "trace what is done"},

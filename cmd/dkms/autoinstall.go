@@ -13,7 +13,7 @@ func autoinstallVerb() verb {
 	return verb{
 		name: "autoinstall", about: "install every module that wants it into a kernel",
 		usage:   "autoinstall [-k KERNEL] [OPTION]...",
-		options: []string{"kernelver", "arch", "force", "kernelsourcedir", "config", "j", "no-depmod", "modprobe-on-install", "all-kernels", "dry-run", "json"},
+		options: []string{"kernelver", "arch", "force", "kernelsourcedir", "config", "j", "no-depmod", "modprobe-on-install", "all-kernels", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.autoinstall(ctx) },
 	}
 }
@@ -22,7 +22,7 @@ func kernelPostinstVerb() verb {
 	return verb{
 		name: "kernel_postinst", about: "autoinstall, for the package of a kernel",
 		usage:   "kernel_postinst -k KERNEL [OPTION]...",
-		options: []string{"kernelver", "arch", "j"},
+		options: []string{"kernelver", "arch", "j", "dry-run", "json", "trace"},
 		run: func(ctx context.Context, s *session) error {
 			if err := s.needOneKernel(); err != nil {
 				return err

@@ -15,7 +15,7 @@ func ldtarballVerb() verb {
 	return verb{
 		name: "ldtarball", about: "register a module, with its builds, out of an archive",
 		usage:   "ldtarball ARCHIVE [OPTION]...",
-		options: []string{"archive", "force", "kernelver", "arch"},
+		options: []string{"archive", "force", "kernelver", "arch", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.ldtarball(ctx) },
 	}
 }

@@ -121,6 +121,7 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 	secrets := sign.Secrets{
 		PIN: m.pin, Host: m.host, Credentials: m.getenv("CREDENTIALS_DIRECTORY"), Root: m.root, File: settings.Signing.PassphraseFile,
 	}
+	watch := m.watchers(o, p, r)
 	b := &build.Builder{
 		Passphrase: secrets.Passphrase,
 		Root:       m.root, Tree: dkms.Open(m.root, opt), Conf: l, Framework: f, Runner: m.runner,
@@ -132,7 +133,7 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 			NoIndex: o.noDepmod, Symlink: o.symlink || f.SymlinkModules,
 			Modprobe: o.modprobe || f.ModprobeOnInstall, NoWeakModules: m.getenv("NO_WEAK_MODULES") != "",
 		},
-		Emit: func(dkms.Event) {},
+		Emit: func(dkms.Event) {}, Watch: watch,
 	}
 	if r != nil {
 		b.Emit = r.emit
@@ -147,6 +148,38 @@ func (m *machine) settings() (*conf.Settings, error) {
 		err = &dkms.Error{Kind: dkms.SettingsInvalid, Subject: err.Error(), Err: err}
 	}
 	return s, err
+}
+
+// watchers sets up who looks at a run: a live view where stdout is a terminal, a stream of events with --json, a timeline with
+// --trace. What the program prints goes through them.
+func (m *machine) watchers(o *request, p *printer, r *renderer) build.Watch {
+	var all []build.Watch
+	switch {
+	case r == nil || o.dryRun:
+	case o.json && o.changes:
+		r.stream = &eventStream{w: p.out}
+		p.out, p.err = &textStream{eventStream: r.stream, name: "stdout"}, &textStream{eventStream: r.stream, name: "stderr"}
+	case !p.verbose:
+		if v := terminalProgress(p.out, m.getenv("TERM")); v != nil {
+			all = append(all, v.watch)
+			if isTerminal(p.err) {
+				p.err = v
+			}
+			p.out, p.live = v, true
+		}
+	}
+	if o.trace != "" {
+		t := &trace{root: m.host, file: m.abs(o.trace), now: time.Now, fail: func(err error) { p.warning("The timeline cannot be written: " + err.Error()) }}
+		all = append(all, t.watch)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return func(n int, e dkms.Event) {
+		for _, w := range all {
+			w(n, e)
+		}
+	}
 }
 
 // traced prints every program before it runs it, for --debug.

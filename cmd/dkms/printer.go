@@ -22,6 +22,7 @@ type printer struct {
 	terminal bool // stdout is one
 	rich     bool // errors may say more than those of dkms 3.4
 
+	live bool  // a view of what is at work is shown, so that there need be no other sign of life
 	dots *dots // of the task that runs
 }
 

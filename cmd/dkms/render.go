@@ -15,9 +15,14 @@ type renderer struct {
 	*printer
 	goal build.Action
 	last build.Step // the step that ended last, indexes apart
+
+	stream *eventStream // with --json
 }
 
 func (r *renderer) emit(e dkms.Event) {
+	if r.stream != nil {
+		r.stream.emit(e)
+	}
 	switch e := e.(type) {
 	case build.PartBegun:
 		r.partBegun(e)
@@ -108,7 +113,7 @@ func (r *renderer) taskBegun(e build.TaskBegun) {
 		return
 	}
 	fmt.Fprintf(r.out, "%s...", e.Description)
-	if !e.Quiet {
+	if !e.Quiet && !r.live && r.stream == nil {
 		r.dots = startDots(r.out)
 	}
 }

@@ -12,7 +12,7 @@ func kernelPrermVerb() verb {
 	return verb{
 		name: "kernel_prerm", about: "unbuild everything for a kernel that is being removed",
 		usage:   "kernel_prerm -k KERNEL",
-		options: []string{"kernelver", "arch"},
+		options: []string{"kernelver", "arch", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.vacate(ctx, false) },
 	}
 }
@@ -21,7 +21,7 @@ func kernelPreinstVerb() verb {
 	return verb{
 		name: "kernel_preinst", about: "unbuild what autoinstall will build again, before a kernel is installed over itself",
 		usage:   "kernel_preinst -k KERNEL",
-		options: []string{"kernelver", "arch"},
+		options: []string{"kernelver", "arch", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.vacate(ctx, true) },
 	}
 }

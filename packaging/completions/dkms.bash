@@ -71,7 +71,7 @@ _dkms() {
 		;;
 	-v) choices=$(_dkms_pairs "$dkmstree" | sed 's|.*/||') ;;
 	-a | --arch) choices=$(uname -m) ;;
-	-c | --config | --archive)
+	-c | --config | --archive | --trace)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -84,7 +84,7 @@ _dkms() {
 		if [[ $cur == -* ]]; then
 			choices='-m -v -k -a -c -j -q -V -h --all --all-kernels --dry-run --json --force --arch --config --debug --directive --dkmstree
 				--force-version-override --help --installtree --kernelsourcedir --kernelver --modprobe-on-install
-				--module --no-depmod --quiet --root --sourcetree --symlink-modules --templatekernel --verbose --version'
+				--module --no-depmod --quiet --root --sourcetree --symlink-modules --templatekernel --trace --verbose --version'
 		elif [[ -z $verb ]]; then
 			choices=$verbs
 		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok ]]; then

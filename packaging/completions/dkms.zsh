@@ -33,6 +33,7 @@ options=(
   '--all[every kernel the module is built for]'
   '--all-kernels[every kernel, for autoinstall]'
   '--dry-run[print the plan and do nothing]'
+  '--trace[write a timeline of the run]:file:_files'
   '--json[print the plan as JSON]'
   '--force[see the manual of the verb]'
   '--force-version-override[install even over a newer version]'
