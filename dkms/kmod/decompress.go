@@ -2,14 +2,9 @@ package kmod
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
-	"io"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // maxSize is the largest module read, unpacked. The largest in use, graphics
@@ -36,27 +31,7 @@ func Decompress(file []byte) (module []byte, err error) {
 		return file, nil
 	}
 	defer guard(&err)
-	limit := sizeLimit(len(file))
-	switch c {
-	case Gzip:
-		module, err = gunzip(file, limit)
-	case Xz:
-		module, err = new(lzmaDecoder).unxz(file, limit, nil)
-	case Zstd:
-		module, err = unzstd(file, limit)
-	}
-	if err != nil {
-		return nil, &FormatError{Part: string(c), Err: err}
-	}
-	return module, nil
-}
-
-func gunzip(file []byte, limit int64) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(file))
-	if err != nil {
-		return nil, err
-	}
-	return readLimited(r, len(file), limit)
+	return (&Reader{file: file}).unpack(c)
 }
 
 // xzComplete says whether a file ends in a stream footer: a CRC32, six bytes that
@@ -70,33 +45,4 @@ func xzComplete(file []byte) bool {
 	}
 	f := file[len(file)-footer:]
 	return string(f[10:]) == "YZ" && binary.LittleEndian.Uint32(f) == crc32.ChecksumIEEE(f[4:10])
-}
-
-func unzstd(file []byte, limit int64) ([]byte, error) {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(uint64(limit)), zstd.WithDecoderMaxWindow(uint64(limit)))
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	module, err := d.DecodeAll(file, nil)
-	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
-	}
-	return module, err
-}
-
-// readLimited reads all of r, growing with what comes and not with what is
-// claimed. compressed, the size of the packed file, is the first guess.
-func readLimited(r io.Reader, compressed int, limit int64) ([]byte, error) {
-	var b bytes.Buffer
-	b.Grow(min(4*compressed, int(limit)) + bytes.MinRead)
-	n, err := b.ReadFrom(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if n > limit {
-		return nil, ErrTooLarge
-	}
-	return b.Bytes(), nil
 }

@@ -1,8 +1,8 @@
 package kmod
 
 import (
+	"bytes"
 	"debug/elf"
-	"strings"
 )
 
 // exportReader picks out of a symbol table what belongs to exported symbols.
@@ -74,7 +74,7 @@ func (x *exportReader) symbols() ([]Symbol, error) {
 // the table of exported names.
 func (x *exportReader) names() ([][]byte, error) {
 	if len(x.crcs) == 0 {
-		text, err := x.section("__ksymtab_strings")
+		text, err := x.section(secExported)
 		return splitNUL(text), err
 	}
 	names := make([][]byte, len(x.crcs))
@@ -89,10 +89,10 @@ func (x *exportReader) names() ([][]byte, error) {
 // __kflagstab (KSYM_FLAG_GPL_ONLY in include/linux/module_symbol.h).
 func (x *exportReader) gpl(name string) (bool, error) {
 	f := x.facts[name]
-	if strings.HasPrefix(x.sectionName(f.table), "__ksymtab_gpl") {
+	if bytes.HasPrefix(x.sectionName(f.table), []byte("__ksymtab_gpl")) {
 		return true, nil
 	}
-	if x.sectionName(f.flags) != "__kflagstab" {
+	if string(x.sectionName(f.flags)) != "__kflagstab" {
 		return false, nil
 	}
 	b, err := x.target(f.flags, 1)
@@ -101,19 +101,19 @@ func (x *exportReader) gpl(name string) (bool, error) {
 
 func (x *exportReader) namespace(name string) (string, error) {
 	s := x.facts[name].space
-	if x.sectionName(s) != "__ksymtab_strings" {
+	if string(x.sectionName(s)) != "__ksymtab_strings" {
 		return "", nil
 	}
 	b, err := x.target(s, 0)
 	return string(cString(b)), err
 }
 
-// sectionName is where a symbol lies, "" when it is in no section.
-func (x *exportReader) sectionName(s tableSymbol) string {
+// sectionName is where a symbol lies, nil when it is in no section.
+func (x *exportReader) sectionName(s tableSymbol) []byte {
 	if int(s.section) < len(x.sections) {
-		return x.sections[s.section].Name
+		return x.sections[s.section].name
 	}
-	return ""
+	return nil
 }
 
 // crc is the value of a __crc_X symbol, or of the four bytes that it points to:
@@ -139,7 +139,7 @@ func (x *exportReader) target(s tableSymbol, size uint64) ([]byte, error) {
 	b, ok := x.data[s.section]
 	if !ok {
 		var err error
-		if b, err = x.content(x.sections[s.section]); err != nil {
+		if b, err = x.content(int(s.section)); err != nil {
 			return nil, err
 		}
 		if x.data == nil {
@@ -148,7 +148,7 @@ func (x *exportReader) target(s tableSymbol, size uint64) ([]byte, error) {
 		x.data[s.section] = b
 	}
 	if s.value > uint64(len(b)) || size > uint64(len(b))-s.value {
-		return nil, malformed(x.sections[s.section].Name, "symbol for an export points outside")
+		return nil, malformed(string(x.sections[s.section].name), "symbol for an export points outside")
 	}
 	return b[s.value:], nil
 }

@@ -90,7 +90,7 @@ func (n *needReader) versions() ([]Symbol, error) {
 // a name that together have 64 bytes.
 func (n *needReader) basicVersions() ([]Symbol, error) {
 	const size = 64
-	b, err := n.section("__versions")
+	b, err := n.section(secVersions)
 	if err != nil {
 		return nil, err
 	}
@@ -121,11 +121,11 @@ func (n *needReader) basicVersions() ([]Symbol, error) {
 // scripts/mod/modpost.c): the checksums in one, the names in the same order in
 // the other, each ended by NUL, with at least one further NUL at the end.
 func (n *needReader) extendedVersions() ([]Symbol, error) {
-	crcs, err := n.section("__version_ext_crcs")
+	crcs, err := n.section(secExtendedCRCs)
 	if err != nil {
 		return nil, err
 	}
-	text, err := n.section("__version_ext_names")
+	text, err := n.section(secExtendedNames)
 	if err != nil {
 		return nil, err
 	}

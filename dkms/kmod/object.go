@@ -142,29 +142,15 @@ func readAll(f *os.File, size int64) ([]byte, error) {
 // load takes from a module all that an Object shows.
 func load(src source) (_ *Object, err error) {
 	defer guard(&err)
-	e, err := readELF(src)
-	if err != nil {
+	e := &elfObject{}
+	if err := e.read(src); err != nil {
 		return nil, err
 	}
 	o := &Object{}
-	info, err := e.section(".modinfo")
-	if err != nil {
+	if err := o.index(e); err != nil {
 		return nil, err
-	}
-	if info == nil {
-		return nil, malformed(".modinfo", "no such section")
-	}
-	o.modinfo = parseModinfo(info)
-	if o.name, err = e.thisModule(); err != nil {
-		return nil, err
-	}
-	if o.name == "" {
-		o.name = o.Get("name")
 	}
 	if o.buildID, err = e.buildID(); err != nil {
-		return nil, err
-	}
-	if o.exports, o.needs, err = e.symbols(); err != nil {
 		return nil, err
 	}
 	o.signature, err = readSignature(src)
@@ -175,6 +161,26 @@ func load(src source) (_ *Object, err error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// index takes from a module what indexes are made of.
+func (o *Object) index(e *elfObject) error {
+	info, err := e.section(secModinfo)
+	if err != nil {
+		return err
+	}
+	if info == nil {
+		return malformed(".modinfo", "no such section")
+	}
+	o.modinfo = parseModinfo(info)
+	if o.name, err = e.thisModule(); err != nil {
+		return err
+	}
+	if o.name == "" {
+		o.name = o.Get("name")
+	}
+	o.exports, o.needs, err = e.symbols()
+	return err
 }
 
 // Name is the name under which the kernel will know the module: the one in

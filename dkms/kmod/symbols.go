@@ -81,10 +81,10 @@ func (e *elfObject) symtab() (symtab, error) {
 		t.size = elf.Sym64Size
 	}
 	var err error
-	if t.entries, err = e.section(".symtab"); err != nil {
+	if t.entries, err = e.section(secSymtab); err != nil {
 		return t, err
 	}
-	if t.names, err = e.section(".strtab"); err != nil {
+	if t.names, err = e.section(secStrtab); err != nil {
 		return t, err
 	}
 	if t.names == nil {
