@@ -58,7 +58,7 @@ func (s *scan) kernelSymbols(t *symbolTable) error {
 		}
 		return nil
 	}
-	data, err := s.root.ReadFile(file)
+	data, err := s.root.ReadFile(s.abs(file))
 	if err != nil {
 		return s.fatal("could not load %s: %s", file, err)
 	}

@@ -20,12 +20,15 @@ type Options struct {
 	// own symbols are taken; "" means none. Symvers counts if both are given, and
 	// has checksums compared as well. Without Unresolved they change nothing.
 	SystemMap, Symvers string
-	Prefix             byte // of the architecture's symbols, 0 for none
-	Unresolved         bool // tell of needed symbols that nobody exports
-	Duplicates         bool // tell of index entries that say the same
-	Needs              bool // tell which module needs which, and for what symbol
-	TextOnly           bool // leave the binary files out
-	Kmod               KmodVersion
+	// WorkDir is what relative paths in Config, SystemMap and Symvers are relative
+	// to; in messages they stay as they are.
+	WorkDir    string
+	Prefix     byte // of the architecture's symbols, 0 for none
+	Unresolved bool // tell of needed symbols that nobody exports
+	Duplicates bool // tell of index entries that say the same
+	Needs      bool // tell which module needs which, and for what symbol
+	TextOnly   bool // leave the binary files out
+	Kmod       KmodVersion
 	// Cache is the directory in which facts are kept from one run to the next, ""
 	// for nowhere.
 	Cache string

@@ -35,7 +35,7 @@ func (s *scan) loadRules() {
 		places = usualRules()
 	}
 	for _, file := range s.ruleFiles(places) {
-		data, err := s.root.ReadFile(file)
+		data, err := s.root.ReadFile(s.abs(file))
 		if err != nil {
 			s.tell(Error, "file parse %s: %s", s.host(file), strerror(err))
 			continue
@@ -58,13 +58,13 @@ func (s *scan) ruleFiles(places []string) []string {
 		}
 	}
 	for _, place := range places {
-		info, err := s.root.Stat(place)
+		info, err := s.root.Stat(s.abs(place))
 		switch {
 		case err != nil:
 		case !info.IsDir():
 			add(place)
 		default:
-			entries, err := s.root.ReadDir(place)
+			entries, err := s.root.ReadDir(s.abs(place))
 			if err != nil {
 				s.tell(Error, "files list %s: %s", s.host(place), strerror(err))
 			}
@@ -86,7 +86,7 @@ func (s *scan) isRuleFile(dir, name string) bool {
 		s.tell(Info, "All cfg files need .conf: %s/%s", s.host(dir), name)
 		return false
 	}
-	info, err := s.root.Stat(dir + "/" + name)
+	info, err := s.root.Stat(s.abs(dir) + "/" + name)
 	if err != nil {
 		s.tell(Error, "Cannot stat directory entry: %s%s", s.host(dir), name)
 		return false

@@ -339,9 +339,17 @@ func (s *scan) optional(name string) (data []byte, ok bool) {
 	return nil, false
 }
 
+// abs is where a file of the options is.
+func (s *scan) abs(file string) string {
+	if strings.HasPrefix(file, "/") {
+		return file
+	}
+	return s.opt.WorkDir + "/" + file
+}
+
 // host is a path as kmod would write it: outside the root.
 func (s *scan) host(file string) string {
-	if dir := s.root.Dir(); dir != "/" {
+	if dir := s.root.Dir(); dir != "/" && strings.HasPrefix(file, "/") {
 		return dir + file
 	}
 	return file

@@ -159,7 +159,7 @@ func (c *depmodCommand) run(ctx context.Context, args []string) error {
 	if len(c.words) > 0 && !c.all && !c.quick {
 		c.opt.Files = c.words
 	}
-	c.opt.Needs, c.opt.Tell = c.verbose > 0, c.tell
+	c.opt.Needs, c.opt.Tell, c.opt.WorkDir = c.verbose > 0, c.tell, c.dir
 	index, err := depmod.Scan(ctx, c.root, c.opt)
 	if err != nil {
 		return err
@@ -181,11 +181,11 @@ func (c *depmodCommand) option(o given) error {
 	case "outdir":
 		c.outBase = c.abs(o.value)
 	case "config":
-		c.opt.Config = append(c.opt.Config, c.abs(o.value))
+		c.opt.Config = append(c.opt.Config, o.value)
 	case "symvers":
-		c.opt.Symvers = c.abs(o.value)
+		c.opt.Symvers = o.value
 	case "filesyms":
-		c.opt.SystemMap = c.abs(o.value)
+		c.opt.SystemMap = o.value
 	case "errsyms":
 		c.opt.Unresolved = true
 	case "verbose":

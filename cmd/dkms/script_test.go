@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
@@ -46,6 +47,7 @@ func TestScript(t *testing.T) {
 			"lines":   lines,
 			"output":  output,
 			"pair":    pair,
+			"depmods": depmods,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -217,6 +219,62 @@ func output(ts *testscript.TestScript, neg bool, args []string) {
 	if status := fmt.Sprint(cmd.ProcessState.ExitCode()); status != args[1] || string(got) != want {
 		ts.Fatalf("dkms %s: exit status %s, want %s; printed\n%swant\n%s", strings.Join(args[2:], " "), status, args[1], got, want)
 	}
+}
+
+// depmods runs kmod's depmod and ours with the same arguments and compares outputs, statuses and what both make of the
+// directory $LIB/$K. Ours is to do what that version of kmod does: depmods ARG...
+func depmods(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: depmods ARG...")
+	}
+	version := regexp.MustCompile(`kmod version (\d+)`)
+	out, err := exec.Command("depmod", "--version").Output()
+	ts.Check(err)
+	found := version.FindSubmatch(out)
+	if found == nil {
+		ts.Fatalf("depmod --version printed %q (install kmod)", out)
+	}
+	want := outcome(ts, "depmod", args)
+	got := outcome(ts, "dkms", slices.Concat([]string{"depmod", "--files-of", string(found[1])}, args))
+	if diff := cmp.Diff(want, got); diff != "" {
+		ts.Fatalf("depmod %s (-kmod +ours):\n%s", strings.Join(args, " "), diff)
+	}
+}
+
+// outcome is what a program prints, how it ends and what it leaves in $LIB/$K, which is put back as it was.
+func outcome(ts *testscript.TestScript, name string, args []string) map[string]string {
+	dir := filepath.Join(ts.Getenv("LIB"), ts.Getenv("K"))
+	was := contents(ts, dir)
+	path, err := lookIn(ts.Getenv("PATH"), name)
+	ts.Check(err)
+	var stdout, stderr strings.Builder
+	cmd := exec.Command(path, args...)
+	cmd.Args[0] = name // getopt says it
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), &stdout, &stderr
+	_ = cmd.Run()
+	out := contents(ts, dir)
+	for file := range out {
+		if text, ok := was[file]; ok {
+			ts.Check(os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644))
+		} else {
+			ts.Check(os.Remove(filepath.Join(dir, file)))
+		}
+	}
+	out["stdout"], out["stderr"], out["status"] = stdout.String(), stderr.String(), fmt.Sprint(cmd.ProcessState.ExitCode())
+	return out
+}
+
+// contents is the files in a directory, without those below it.
+func contents(ts *testscript.TestScript, dir string) map[string]string {
+	entries, err := os.ReadDir(dir)
+	ts.Check(err)
+	out := map[string]string{}
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			out[e.Name()] = ts.ReadFile(filepath.Join(dir, e.Name()))
+		}
+	}
+	return out
 }
 
 func lookIn(path, name string) (string, error) {
