@@ -131,15 +131,19 @@ func (c *cycles) reaching(root int) map[int]bool {
 	return reach
 }
 
-// note keeps the circle that ends at the vertex.
+// note keeps the circle that ends at the vertex, and takes what is in it off the
+// roots.
 func (c *cycles) note(end *vertex) {
-	names := []string{c.list[end.module].name}
+	var way []int
 	for v := end.above; v != nil; v = v.above {
-		names = append(names, c.list[v.module].name)
-		c.drop(v.module)
+		way = append(way, v.module)
 	}
-	slices.Reverse(names)
-	c.Cycles = append(c.Cycles, names)
+	var names []string
+	for _, m := range slices.Backward(way) {
+		names = append(names, c.list[m].name)
+		c.drop(m)
+	}
+	c.Cycles = append(c.Cycles, append(names, c.list[end.module].name))
 }
 
 // drop takes a module off the roots. What comes after it is next: kmod's list is a
