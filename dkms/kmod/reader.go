@@ -157,36 +157,42 @@ func (r *Reader) gunzip(limit int64) (_ []byte, err error) {
 	}
 }
 
-// unzstd gives the decoder no more memory than is likely to be needed, twice as
-// much when it wants more, and so on: it would believe what the file says.
+// unzstd unpacks what tells its size, and tells the truth, where there is room for
+// that. Other files are given a decoder of their own.
 func (r *Reader) unzstd(limit int64) (_ []byte, err error) {
-	if r.zstd == nil {
-		r.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxMemory(maxSize), zstd.WithDecoderMaxWindow(maxSize), zstd.WithDecodeAllCapLimit(true))
-		if err != nil {
-			return nil, err
-		}
-	}
+	const likely = 64 // times the size of the file
 	var header zstd.Header
 	if err := header.Decode(r.file); err != nil {
 		return nil, err
 	}
-	room := int64(4 * len(r.file))
-	if header.HasFCS && header.FrameContentSize <= uint64(64*len(r.file)) {
-		room = int64(header.FrameContentSize)
+	size := header.FrameContentSize
+	if !header.HasFCS || size > uint64(likely*len(r.file)) || size > uint64(limit) {
+		return unzstd(r.file, limit)
 	}
-	for {
-		room = min(max(room, 1), limit)
-		out := sized(r.module[:0], room)[:0:room]
-		out, err := r.zstd.DecodeAll(r.file, out)
-		switch {
-		case err == nil:
-			return out, nil
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded) && !errors.Is(err, zstd.ErrWindowSizeExceeded):
+	if r.zstd == nil {
+		r.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxSize), zstd.WithDecodeAllCapLimit(true))
+		if err != nil {
 			return nil, err
-		case room == limit || errors.Is(err, zstd.ErrWindowSizeExceeded):
-			return nil, fmt.Errorf("%w: %w", ErrTooLarge, err)
 		}
-		room *= 2
 	}
+	out, err := r.zstd.DecodeAll(r.file, sized(r.module[:0], int64(size))[:0:size])
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		return unzstd(r.file, limit)
+	}
+	return out, err
+}
+
+func unzstd(file []byte, limit int64) ([]byte, error) {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(uint64(limit)), zstd.WithDecoderMaxWindow(uint64(limit)))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	module, err := d.DecodeAll(file, nil)
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return module, err
 }
