@@ -66,6 +66,14 @@ e2e-random: build ## random sequences with another dkms and ours, compared (UPST
 e2e-oracle: build ## what upstream's tests leave out, against upstream's dkms (UPSTREAM=checkout)
 	@scripts/e2e-oracle --upstream '$(UPSTREAM)'
 
+e2e-depmod: build ## indexes of real kernels, against kmod's depmod 30 and 34
+	@scripts/deps e2e
+	@scripts/e2e-depmod
+
+e2e-kmod: build ## kmod's own tests of depmod, run against ours (KMOD=checkout)
+	@scripts/deps test
+	@scripts/e2e-kmod --kmod '$(KMOD)'
+
 install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
 
@@ -73,4 +81,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle install clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod install clean

@@ -33,7 +33,7 @@ _dkms_kernels() {
 }
 
 _dkms() {
-	local verbs='add remove build unbuild install uninstall status autoinstall sync match mktarball ldtarball generate_mok'
+	local verbs='add remove build unbuild install uninstall status autoinstall sync match mktarball ldtarball generate_mok depmod'
 	local cur prev verb='' choices word words i
 	local dkmstree=/var/lib/dkms sourcetree=/usr/src installtree=/lib/modules
 
@@ -62,6 +62,23 @@ _dkms() {
 		esac
 		[[ " $verbs " == *" $word "* ]] && verb=${verb:-$word}
 	done
+
+	if [[ ${words[0]} == depmod && ${#words[@]} -gt 1 ]]; then
+		case $prev in
+		-C | --config | -E | --symvers | -F | --filesyms) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+		-b | --basedir | -m | --moduledir | -o | --outdir | --cache) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+		-P | --symbol-prefix) ;;
+		--files-of) mapfile -t COMPREPLY < <(compgen -W '30 31 32 33 34' -- "$cur") ;;
+		*)
+			choices=$(_dkms_kernels "$installtree")
+			[[ $cur == -* ]] && choices='-a -A -b -m -o -C -E -F -e -v -n -P -w -V -h --all --quick --basedir --moduledir
+				--outdir --config --symvers --filesyms --errsyms --verbose --show --dry-run --symbol-prefix --warn --version
+				--help --files-of --cache'
+			mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
+			;;
+		esac
+		return
+	fi
 
 	case $prev in
 	-k | --kernelver | --templatekernel) choices=$(_dkms_kernels "$installtree") ;;

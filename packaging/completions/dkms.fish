@@ -1,6 +1,6 @@
 # Completion of dkms(8) for fish.
 
-set -l verbs add build install uninstall unbuild remove status autoinstall sync match mktarball ldtarball generate_mok
+set -l verbs add build install uninstall unbuild remove status autoinstall sync match mktarball ldtarball generate_mok depmod
 
 # Every module/version in the DKMS tree.
 function __dkms_pairs
@@ -36,6 +36,23 @@ complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a autoinstall -d '
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a sync -d 'Bring every module in every kernel up to date'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a match -d 'Install what is installed for another kernel'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a generate_mok -d 'Make the key pair to sign with'
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a depmod -d 'Write the indexes of a kernel\'s modules'
+
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -a '(__dkms_kernels)'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s a -l all -d 'Index all modules'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s A -l quick -d 'Only if a module is newer'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s b -l basedir -x -a '(__fish_complete_directories)' -d 'System that the kernel is in'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s o -l outdir -x -a '(__fish_complete_directories)' -d 'Write the indexes there'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -l moduledir -x -a '(__fish_complete_directories)' -d 'Where modules are below that'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s C -r -F -d 'Rules to read'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s E -l symvers -r -F -d 'Module.symvers of the kernel'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s F -l filesyms -r -F -d 'System.map of the kernel'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s e -l errsyms -d 'Tell which symbols nobody has'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s P -l symbol-prefix -x -d 'What is put before symbols'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s n -l show -d 'Print and write nothing'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -s w -l warn -d 'Tell of entries that are there twice'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -l files-of -x -a '30 31 32 33 34' -d 'Write what that version of kmod writes'
+complete -c dkms -n '__fish_seen_subcommand_from depmod' -l cache -x -a '(__fish_complete_directories)' -d 'Where to keep what was read'
 
 complete -c dkms -n '__fish_seen_subcommand_from build install uninstall unbuild remove status match' -a '(__dkms_pairs)'
 complete -c dkms -n '__fish_seen_subcommand_from add' -a '(__dkms_sources)'

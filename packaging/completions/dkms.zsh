@@ -20,7 +20,35 @@ verbs=(
   'mktarball:put a module and its builds into an archive'
   'ldtarball:register a module out of an archive'
   'generate_mok:make the key pair to sign with'
+  'depmod:write the indexes of a kernel'\''s modules'
 )
+
+# The verb depmod, the first word, has options of its own.
+if [[ $words[2] == depmod && CURRENT -gt 2 ]]; then
+  words=( depmod $words[3,-1] )
+  (( CURRENT-- ))
+  _arguments -S -s \
+    '(-a --all)'{-a,--all}'[index all modules]' \
+    '(-A --quick)'{-A,--quick}'[only if a module is newer]' \
+    '(-b --basedir)'{-b+,--basedir=}'[system that the kernel is in]:directory:_directories' \
+    '(-m --moduledir)'{-m+,--moduledir=}'[where modules are below that]:directory:_directories' \
+    '(-o --outdir)'{-o+,--outdir=}'[write the indexes there]:directory:_directories' \
+    '*'{-C+,--config=}'[rules to read]:file:_files' \
+    '(-E --symvers)'{-E+,--symvers=}'[Module.symvers of the kernel]:file:_files' \
+    '(-F --filesyms)'{-F+,--filesyms=}'[System.map of the kernel]:file:_files' \
+    '(-e --errsyms)'{-e,--errsyms}'[tell which symbols nobody has]' \
+    '(-P --symbol-prefix)'{-P+,--symbol-prefix=}'[what is put before symbols]:character:' \
+    '(-n --show --dry-run)'{-n,--show,--dry-run}'[print and write nothing]' \
+    '(-w --warn)'{-w,--warn}'[tell of entries that are there twice]' \
+    '*'{-v,--verbose}'[tell which module needs which]' \
+    '--files-of=[write what that version of kmod writes]:version:(30 31 32 33 34)' \
+    '--cache=[where to keep what was read]:directory:_directories' \
+    '(- *)'{-V,--version}'[print the version]' \
+    '(- *)'{-h,--help}'[print a summary]' \
+    '1:kernel:compadd -- /lib/modules/*(N/:t)' \
+    '*:module:_files -g "*.ko*"'
+  return
+fi
 
 options=(
   '*'{-k,--kernelver}'[kernel to work for]:kernel:->kernels'
