@@ -146,6 +146,20 @@ func scanOptions(t *testing.T, dir string, args []string) (opt depmod.Options, v
 	return opt, verbose
 }
 
+// scan computes an index on the machine itself.
+func scan(t *testing.T, opt depmod.Options) *depmod.Index {
+	t.Helper()
+	root, err := sysroot.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := depmod.Scan(t.Context(), root, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
 // ours computes the same with this package.
 func ours(t *testing.T, dir string, args []string) result {
 	t.Helper()
