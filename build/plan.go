@@ -154,9 +154,9 @@ type Plan struct {
 	Broken  []dkms.Module   // registered modules without source, which Autoinstall, Match and Sync pass over
 	Present []dkms.Instance // of Autoinstall and Sync: what is installed already
 
-	Waiting  []Waiting      // of Sync: kernels without headers
-	Hopeless []dkms.Failure // of Sync: builds that have failed and would fail again
-	Fresh    []Fresh        // of Sync: builds to be noted as up to date
+	Waiting  []WaitingKernel // of Sync: kernels without headers
+	Hopeless []dkms.Failure  // of Sync: builds that have failed and would fail again
+	Fresh    []Fresh         // of Sync: builds to be noted as up to date
 }
 
 // String lists the steps, one a line.

@@ -9,8 +9,8 @@ import (
 	"dkms-go/dkms/kernel"
 )
 
-// Waiting is a kernel whose headers are not installed, and that wants for modules because of that.
-type Waiting struct {
+// WaitingKernel is a kernel whose headers are not installed, and that wants for modules because of that.
+type WaitingKernel struct {
 	Target  Target
 	Modules []dkms.Module // that are not built
 	Package string        // that brings the headers; "" when that is not known
@@ -78,7 +78,7 @@ func (p *planner) missingHeaders(t Target) *kernel.NoHeadersError {
 
 // wait plans what can be done for a kernel without headers: to install what is built already. The rest has to wait.
 func (p *planner) wait(ctx context.Context, newest []dkms.Module, t Target, none *kernel.NoHeadersError) {
-	waiting := Waiting{Target: t, Package: none.Package}
+	waiting := WaitingKernel{Target: t, Package: none.Package}
 	built := slices.DeleteFunc(slices.Clone(newest), func(m dkms.Module) bool {
 		w := &wish{i: dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}}
 		if p.Tree.Built(w.i) || p.weaklyInstalled(w.i) {

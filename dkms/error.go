@@ -55,6 +55,7 @@ const (
 	NotVerified                    // a module file that is not what the certificate's owner signed; Subject is the file
 	SignFailed                     // a module file that could not be signed; Subject is the file
 	NotEnrolled                    // the certificate could not be enrolled; Subject is its path, Detail says why
+	BadUsage                       // a verb with too few words, or with one it does not know; Subject is how it is used
 	SettingsInvalid                // dkms.toml cannot be used; Subject says where
 	AutoinstallFailed              // some modules could not be installed automatically
 	OneKernelNeeded                // no kernel, or several, with a verb that needs one; Subject is the verb
@@ -175,6 +176,7 @@ func kindNames() []string {
 		NotVerified:        "signature not verified",
 		SignFailed:         "signing failed",
 		NotEnrolled:        "certificate not enrolled",
+		BadUsage:           "wrong usage",
 		SettingsInvalid:    "settings invalid",
 		AutoinstallFailed:  "modules not installed",
 		OneKernelNeeded:    "exactly one kernel needed",

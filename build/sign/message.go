@@ -67,6 +67,8 @@ type (
 	// NoCodeSigning (final): the kernel wants certificates that say that their
 	// keys sign code, and this one does not.
 	NoCodeSigning struct{ Path string }
+	// NoPair (final): neither half of the pair exists, and it was not to be made.
+	NoPair struct{ Key, Certificate string }
 	// NotInImage (final): there is no pair, and a private key is put into an
 	// image only by generate_mok.
 	NotInImage struct{ Path string }
@@ -92,5 +94,6 @@ func (CertificateUnreadable) message() {}
 func (KeyExposed) message()            {}
 func (Expired) message()               {}
 func (NoCodeSigning) message()         {}
+func (NoPair) message()                {}
 func (NotInImage) message()            {}
 func (KeyMismatch) message()           {}

@@ -14,6 +14,12 @@ func Prepare(ctx context.Context, r Request) (*Signer, error) {
 	if !ok {
 		return nil, nil
 	}
+	return PrepareHash(ctx, r, hash)
+}
+
+// PrepareHash is Prepare for somebody who has decided to sign, with this hash. Of
+// the request it needs no kernel but for tokens and on Gentoo.
+func PrepareHash(ctx context.Context, r Request, hash string) (*Signer, error) {
 	if r.SignFile != "" || r.names().onToken() {
 		return r.prepareProgram(ctx, hash)
 	}

@@ -3,6 +3,8 @@ package sign
 import (
 	"context"
 	"fmt"
+
+	"dkms-go/conf/sysroot"
 )
 
 // Signer signs the module files of one kernel. Several files may be signed at
@@ -49,6 +51,18 @@ func (s *Signer) Durable() *Signer {
 	durable := *p
 	durable.replace = p.root.Replace
 	return &Signer{Command: s.Command, Hash: s.Hash, method: &durable}
+}
+
+// Elsewhere returns a durable signer for files of another root. Programs still
+// look for files in theirs.
+func (s *Signer) Elsewhere(root *sysroot.Root) *Signer {
+	p, ok := s.method.(*inProcess)
+	if !ok {
+		return s
+	}
+	there := *p
+	there.root, there.replace = root, root.Replace
+	return &Signer{Command: s.Command, Hash: s.Hash, method: &there}
 }
 
 // Sign appends a signature to the module file at abs, in place. The error is a

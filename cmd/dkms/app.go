@@ -20,6 +20,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return runDepmod(ctx, dir, rest, stdout, stderr)
 	}
 	p := newPrinter(stdout, stderr)
+	if len(args) > 0 && args[0] == "sign-file" {
+		return signFile(args[1:], p)
+	}
 	m, err := openMachine(ctx, rootOption(args), stderr)
 	if err != nil {
 		p.report(err)
@@ -81,6 +84,7 @@ func reported(err error) bool {
 type verb struct {
 	name, usage, about string
 	options            []string // names of the options that mean something to it, beyond those that all take
+	bare               bool     // has arguments of its own, and no options of ours
 	run                func(ctx context.Context, s *session) error
 }
 
@@ -89,6 +93,7 @@ func table() []verb {
 	return []verb{
 		addVerb(), buildVerb(), installVerb(), uninstallVerb(), unbuildVerb(), removeVerb(), statusVerb(), autoinstallVerb(),
 		matchVerb(), mktarballVerb(), ldtarballVerb(), generateMOKVerb(), syncVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
+		keyVerb(), signVerb(), signFileVerb(),
 	}
 }
 

@@ -104,6 +104,10 @@ func verbs() []string {
 // only where they come first and no other verb follows.
 func newVerbs() []string { return []string{"sync"} }
 
+// ownVerbs are verbs that dkms 3.4 does not have. Each is one only as the first word, so that modules may have such names; the
+// words after it are its own business, files for instance.
+func ownVerbs() []string { return []string{"key", "sign"} }
+
 // moduleWord splits module/version at the first slash.
 var moduleWord = regexp.MustCompile(`^([^/]*)/(.*)$`)
 
@@ -227,6 +231,10 @@ func (s *scan) module(v string) {
 // word takes a word that is no option.
 func (s *scan) word(w string) error {
 	switch {
+	case slices.Contains(ownVerbs(), s.Verb):
+		s.lists = append(s.lists, "--operand", w)
+	case slices.Contains(ownVerbs(), w) && s.first():
+		s.Verb = w
 	case slices.Contains(verbs(), w):
 		if slices.Contains(newVerbs(), s.Verb) && s.given["module"] == "" {
 			s.module(s.Verb)
@@ -250,6 +258,11 @@ func (s *scan) word(w string) error {
 		s.printer.warning("I do not know how to handle " + w + ".")
 	}
 	return nil
+}
+
+// first reports whether no word has come yet.
+func (s *scan) first() bool {
+	return s.Verb == "" && s.source == "" && s.given["module"] == "" && s.given["archive"] == ""
 }
 
 // finish puts the canonical command line together.

@@ -55,6 +55,7 @@ func statuses() map[dkms.Kind]int {
 		dkms.SignFailed:         1,
 		dkms.NotVerified:        1,
 		dkms.NotEnrolled:        1,
+		dkms.BadUsage:           2,
 		dkms.SettingsInvalid:    8,
 		dkms.Unsigned:           22,
 		dkms.NoTemplate:         1,

@@ -173,6 +173,8 @@ func buildSentence(e *dkms.Error) []string {
 		return append([]string{"The signature of " + e.Subject + " is not in order."}, e.Detail...)
 	case dkms.NotEnrolled:
 		return append([]string{"The certificate " + e.Subject + " cannot be enrolled."}, e.Detail...)
+	case dkms.BadUsage:
+		return []string{"Usage: dkms " + e.Subject}
 	case dkms.SettingsInvalid:
 		return []string{"Bad settings file.", e.Subject}
 	case dkms.NothingInstalled:

@@ -33,6 +33,10 @@ func verbUsage(w io.Writer, name string) {
 		return
 	}
 	v := table()[n]
+	if v.bare {
+		fmt.Fprintf(w, "Usage: dkms %s\n\n%s%s.\n", v.usage, strings.ToUpper(v.about[:1]), v.about[1:])
+		return
+	}
 	fmt.Fprintf(w, "Usage: dkms %s\n\n%s%s.\n\noptions:\n", v.usage, strings.ToUpper(v.about[:1]), v.about[1:])
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, o := range options() {

@@ -17,8 +17,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // who asks twice means it
 	args := os.Args[1:]
-	if filepath.Base(os.Args[0]) == "depmod" {
-		args = append([]string{"depmod"}, args...)
+	if name := filepath.Base(os.Args[0]); name == "depmod" || name == "sign-file" { // it stands in for that program
+		args = append([]string{name}, args...)
 	}
 	status := run(ctx, args, os.Stdout, os.Stderr)
 	stop()

@@ -13,7 +13,7 @@ func remedy(e *dkms.Error) string {
 	}
 	switch e.Kind {
 	case dkms.UnknownOption, dkms.TwoActions, dkms.AllBanned, dkms.KernelAndAll, dkms.ArchAndAll, dkms.ArchMismatch,
-		dkms.OneKernelOnly, dkms.OneKernelNeeded, dkms.EmptyKernel, dkms.OnlyBoth:
+		dkms.OneKernelOnly, dkms.OneKernelNeeded, dkms.EmptyKernel, dkms.OnlyBoth, dkms.BadUsage:
 		return "see: dkms VERB --help"
 	case dkms.MissingArguments, dkms.ModuleUnknown:
 		return "see what there is: dkms status"

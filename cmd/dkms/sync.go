@@ -98,7 +98,7 @@ func (s *session) synced(ctx context.Context, t build.Target, report *build.Repo
 }
 
 // waiting says what a kernel without headers lacks, and how to mend that.
-func waiting(w build.Waiting) []string {
+func waiting(w build.WaitingKernel) []string {
 	names := make([]string, len(w.Modules))
 	for n, m := range w.Modules {
 		names[n] = m.String()

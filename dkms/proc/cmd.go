@@ -40,6 +40,12 @@ type Cmd struct {
 	// ExtraFiles become the descriptors 3, 4, ... of the program.
 	ExtraFiles []*os.File
 
+	// Terminal leaves the program in our own process group, which may read
+	// from the terminal: it is for programs that ask somebody something.
+	// What they start themselves is then nobody's to stop. It does not go
+	// together with Confine.
+	Terminal bool
+
 	// Confine takes rights away from the program. Nil takes none.
 	Confine *Confine
 

@@ -110,7 +110,7 @@ func (h Host) supervise(ctx context.Context, c Cmd, pid int, exited <-chan struc
 		stopped = errTimeout
 	}
 	if !c.Confine.harmless() {
-		h.terminate(pid, exited)
+		h.terminate(c, pid, exited)
 	}
 	kill(pid)
 	<-exited
@@ -118,7 +118,7 @@ func (h Host) supervise(ctx context.Context, c Cmd, pid int, exited <-chan struc
 }
 
 // terminate asks the group to end and gives the leader time to do so.
-func (h Host) terminate(pid int, exited <-chan struct{}) {
+func (h Host) terminate(c Cmd, pid int, exited <-chan struct{}) {
 	grace := h.Grace
 	if grace == 0 {
 		grace = 5 * time.Second
@@ -127,8 +127,12 @@ func (h Host) terminate(pid int, exited <-chan struct{}) {
 	defer timer.Stop()
 	// A process that was stopped, say for reading from the terminal, notices
 	// nothing until it is continued. Errors mean that nobody is left.
-	_ = unix.Kill(-pid, unix.SIGTERM)
-	_ = unix.Kill(-pid, unix.SIGCONT)
+	target := -pid
+	if c.Terminal {
+		target = pid
+	}
+	_ = unix.Kill(target, unix.SIGTERM)
+	_ = unix.Kill(target, unix.SIGCONT)
 	select {
 	case <-exited:
 	case <-timer.C:

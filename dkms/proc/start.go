@@ -48,7 +48,7 @@ func start(c Cmd, stdio []*os.File) (*leader, error) {
 // startPlain starts the program as it is.
 func startPlain(c Cmd, program string, files []*os.File) (*leader, error) {
 	attr := &os.ProcAttr{Dir: c.Dir, Env: environ(c), Files: files, Sys: &syscall.SysProcAttr{
-		Setpgid:   true,
+		Setpgid:   !c.Terminal,
 		Pdeathsig: syscall.SIGTERM,
 		Chroot:    c.Root,
 	}}

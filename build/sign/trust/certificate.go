@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
@@ -121,13 +120,4 @@ func (k keys) keyring(p Places) string {
 		return ".builtin_trusted_keys"
 	}
 	return ""
-}
-
-// Fingerprint is a digest as openssl x509 -fingerprint prints it: AB:CD:...
-func Fingerprint(sum []byte) string {
-	parts := make([]string, len(sum))
-	for n, b := range sum {
-		parts[n] = fmt.Sprintf("%02X", b)
-	}
-	return strings.Join(parts, ":")
 }
