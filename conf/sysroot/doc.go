@@ -19,7 +19,8 @@
 //
 // # Two kinds of writing
 //
-// Replace, WriteFile, WriteNew, Copy, Symlink, Rename, MkdirAll and Remove are atomic and
+// Replace, WriteFile, WriteNew, Copy, Symlink, Rename, Exchange, MkdirAll and
+// Remove are atomic and
 // durable: after a crash at any moment the file is the old one or the new one,
 // and when the call has returned it is the new one. New content goes to a
 // hidden file in the target's own directory, gets its mode, is synced, takes
@@ -31,6 +32,10 @@
 // MkdirTemp, Create, Append, Rewrite, Chmod and CopyTree are for scratch work such as
 // build directories. They are as fast as the file system allows, and durable
 // only after SyncTree.
+//
+// Between the two stand PrepareFile, PrepareCopy, PrepareLink and PrepareTwin:
+// durable, but under a name that the caller chose and has written down, and not
+// yet where the result belongs. Rename or Exchange puts it there.
 //
 // Links are resolved first and the file is opened afterwards, so a Root guards
 // against a tree that is laid out differently from the machine, not against

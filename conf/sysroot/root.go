@@ -50,8 +50,9 @@ func (r *Root) Path(abs string) (host string) {
 }
 
 // Step is one change that a Root is about to make: the system call it stands
-// for ("create", "write", "copy", "chmod", "chown", "sync", "rename", "symlink",
-// "mkdir", "remove", "rmdir", "utimes") and the host path it is made on.
+// for ("create", "write", "copy", "chmod", "chown", "sync", "rename", "exchange",
+// "link", "symlink", "mkdir", "remove", "rmdir", "utimes") and the host path it is
+// made on.
 type Step struct{ Op, Path string }
 
 // Before returns the same tree, but with f called ahead of every change. An
