@@ -110,7 +110,11 @@ func (w *work) unpack(ctx context.Context, s Step) error {
 	if a.Form != dkms.Foreign {
 		w.Emit(ArchiveBegun{Module: m})
 	}
-	linked, err := w.Tree.Load(ctx, m, a.Archive, a.Dir, s.Replace, w.Emit)
+	var linked bool
+	err := w.holding(ctx, func() (err error) {
+		linked, err = w.Tree.Load(ctx, m, a.Archive, a.Dir, s.Replace, w.Emit)
+		return err
+	}, dkms.ModuleLock(m))
 	if err != nil || !linked {
 		return err
 	}

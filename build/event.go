@@ -88,6 +88,8 @@ type (
 	}
 	// WeakModules tells that links in other kernels are brought up to date.
 	WeakModules struct{ Add bool }
+	// Reindexed tells that indexes were written that a run which is no more has left out of date.
+	Reindexed struct{ Kernel string }
 	// IndexSkipped tells that a kernel without modules.dep gets no indexes.
 	IndexSkipped struct{ Path string }
 )

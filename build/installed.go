@@ -18,6 +18,9 @@ import (
 func (w *work) install(ctx context.Context, s Step) error {
 	i := s.Instance
 	o := w.installOptions(i)
+	if w.installedMeanwhile(s, o) {
+		return &doneMeanwhileError{AlreadyInstalled}
+	}
 	if err := w.Tree.CheckBuilt(i, nil); err != nil {
 		return err
 	}
@@ -44,8 +47,9 @@ func (w *work) install(ctx context.Context, s Step) error {
 	if err := w.script(ctx, i, "pre_install", c.PreInstall); err != nil && !o.Force {
 		return &dkms.Error{Kind: dkms.PreInstallFailed, Instance: i, Err: err}
 	}
-	err = w.Tree.Install(ctx, i, ps, find(k, ps), o, w.Emit)
-	if w.Tree.Installed(i) { // also when what the previous version left could not be tidied up
+	err = w.place(ctx, s, ps, find(k, ps), o)
+	var meanwhile *doneMeanwhileError
+	if !errors.As(err, &meanwhile) && w.Tree.Installed(i) { // also when what the previous version left could not be tidied up
 		w.changed(i, true)
 	}
 	if err != nil {
@@ -108,10 +112,14 @@ func (w *work) uninstall(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	wasActive, err := w.Tree.Uninstall(i, ps, dkms.UninstallOptions{
-		Owned:  w.owned(ctx),
-		Before: func() { w.weakModules(ctx, i, c, ps, false) },
-	}, w.Emit)
+	var wasActive bool
+	err = w.holding(ctx, func() (err error) {
+		wasActive, err = w.Tree.Uninstall(i, ps, dkms.UninstallOptions{
+			Owned:  w.owned(ctx),
+			Before: func() { w.weakModules(ctx, i, c, ps, false) },
+		}, w.Emit)
+		return err
+	}, dkms.ModuleLock(i.Module).Shared(), dkms.KernelLock(i.Kernel))
 	w.changed(i, false)
 	if err != nil {
 		return err
@@ -119,7 +127,7 @@ func (w *work) uninstall(ctx context.Context, s Step) error {
 	_ = w.script(ctx, i, "post_remove", c.PostRemove) // its status has never counted
 	cleanup := func() error { return w.Tree.Cleanup(i, wasActive, w.Emit) }
 	if w.plan.Request.Goal == Vacate {
-		return cleanup()
+		return w.holding(context.WithoutCancel(ctx), cleanup, dkms.KernelLock(i.Kernel))
 	}
 	w.afterwards(cleanup)
 	return nil
@@ -199,6 +207,9 @@ func (w *work) index(ctx context.Context, s Step, loud bool) error {
 	for _, f := range w.leftOver(s.Part) {
 		errs = append(errs, f())
 	}
+	if err == nil && s.Skip == Needed {
+		errs = append(errs, w.Tree.ClearDirty(release))
+	}
 	return errors.Join(errs...)
 }
 
@@ -220,9 +231,7 @@ func (r *run) leftOver(part int) []func() error {
 }
 
 func (w *work) writeIndexes(ctx context.Context, release string) error {
-	x := &depmod.Indexer{Root: w.Root, InstallTree: w.Tree.Options().InstallTree}
-	x.Cache = depmod.CacheFor(w.Root, x.InstallTree)
-	res, err := x.Index(ctx, release)
+	res, err := w.indexer().Index(ctx, release)
 	if err == nil && res.Outcome == depmod.Skipped {
 		w.Emit(IndexSkipped{Path: res.ModulesDep})
 	}
@@ -258,6 +267,9 @@ func (w *work) rollBack(ctx context.Context, s Step, cause error) error {
 		}
 		wasActive, err := w.Tree.Uninstall(i, ps, dkms.UninstallOptions{Owned: w.owned(ctx)}, w.Emit)
 		errs = append(errs, err, w.Tree.Cleanup(i, wasActive, w.Emit))
+	}
+	if errors.Join(errs[1:]...) == nil {
+		errs = append(errs, w.Tree.Unmark(s.Instance.Kernel))
 	}
 	failure := &dkms.Error{Kind: dkms.IndexFailed, Instance: s.Instance, Err: errors.Join(errs...)}
 	w.mu.Lock()

@@ -167,8 +167,12 @@ func (w *work) step(ctx context.Context) Result {
 	w.Emit(StepBegun{s})
 	res := Result{Step: s, Outcome: Unneeded}
 	if s.Skip == Needed || s.Skip == Merged {
-		res.Err = interrupted(ctx, s, w.do(ctx, s))
+		res.Err = interrupted(ctx, s, w.take(ctx, s))
 		res.Outcome = outcome(res.Err)
+		var meanwhile *doneMeanwhileError
+		if errors.As(res.Err, &meanwhile) {
+			res.Step.Skip, res.Outcome, res.Err = meanwhile.why, Unneeded, nil
+		}
 	}
 	w.Emit(StepEnded(res))
 	return res
@@ -267,6 +271,9 @@ func (w *work) do(ctx context.Context, s Step) error {
 // not when a build needed that.
 func (w *work) add(ctx context.Context, s Step) error {
 	if err := w.Tree.CheckAdd(s.Instance.Module); err != nil {
+		if s.Implied && w.Tree.Added(s.Instance.Module) {
+			return &doneMeanwhileError{Needed}
+		}
 		return err
 	}
 	file := w.Options.ConfFile
@@ -277,7 +284,7 @@ func (w *work) add(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	if err := w.Tree.Add(s.Instance.Module, w.Emit); err != nil {
+	if err := w.register(ctx, s); err != nil {
 		return err
 	}
 	err = w.script(ctx, s.Instance, "post_add", c.PostAdd)

@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
-	"syscall"
 
 	"dkms-go/conf/sysroot"
 )
 
 // Import copies a source tree into S/M-V, over what is there; with fresh, what is there goes first. The source lies in
 // the root from, which may be another one than the tree's. Sources that already are the ones in S/M-V, or the registered
-// ones, stay as they are: dkms 3.4 deletes them with --force before it looks (add_source_tree in dkms.in).
+// ones, stay as they are: dkms 3.4 deletes them with --force before it looks (add_source_tree in dkms.in). The caller holds ModuleLock.
 func (t *Tree) Import(ctx context.Context, from *sysroot.Root, src string, m Module, fresh bool, emit Emit) error {
 	if err := m.Check(); err != nil {
 		return err
@@ -29,7 +27,12 @@ func (t *Tree) Import(ctx context.Context, from *sysroot.Root, src string, m Mod
 	if err := t.root.SyncTree(tmp); err != nil {
 		return fmt.Errorf("copy %s: %w", src, err)
 	}
-	if err := t.swap(tmp, t.SourceDir(m)); err != nil {
+	x := t.newTransaction(ModuleLock(m), "import of the sources of "+m.String())
+	err = x.put(tmp, t.SourceDir(m))
+	if err == nil {
+		_, err = x.run(nil, emit)
+	}
+	if err != nil {
 		return fmt.Errorf("put %s in place: %w", t.SourceDir(m), err)
 	}
 	return nil
@@ -42,6 +45,9 @@ func (t *Tree) stageImport(ctx context.Context, from *sysroot.Root, src string, 
 	exists := err == nil
 	if fresh && exists {
 		emit(SourceReplaced{m})
+	}
+	if err := t.CheckSpace(Instance{Module: m}, t.opt.SourceTree, sizeOf(from, src)+spaceForRecords); err != nil {
+		return "", err
 	}
 	if err := t.root.MkdirAll(t.opt.SourceTree, 0o755); err != nil {
 		return "", fmt.Errorf("create the source tree: %w", err)
@@ -75,42 +81,6 @@ func (t *Tree) inPlace(from *sysroot.Root, src string, m Module) bool {
 	return false
 }
 
-// swap makes the directory tmp take the place of dst. What dst was is deleted last. If it fails, dst is what it was or what
-// it was to become.
-func (t *Tree) swap(tmp, dst string) error {
-	old := tmp + ".old"
-	err := t.root.Rename(dst, old)
-	switch {
-	case errors.Is(err, syscall.EXDEV): // a directory of a lower layer of a container's image
-		err = t.root.RemoveAll(dst)
-	case errors.Is(err, fs.ErrNotExist): // nothing there
-		err = nil
-	}
-	if err == nil {
-		err = t.root.Rename(tmp, dst)
-	}
-	if err == nil {
-		return t.root.RemoveAll(old)
-	}
-	// A rename that reports failure may have happened.
-	if _, there := t.root.Lstat(dst); errors.Is(there, fs.ErrNotExist) {
-		return errors.Join(err, t.root.Rename(old, dst))
-	}
-	return errors.Join(err, t.root.RemoveAll(old))
-}
-
-// vanish deletes a directory after giving it a name that nobody sees, so that an interruption leaves no half of it visible.
-func (t *Tree) vanish(dir, hidden string) error {
-	if err := t.root.RemoveAll(hidden); err != nil {
-		return err
-	}
-	err := t.root.Rename(dir, hidden)
-	if errors.Is(err, syscall.EXDEV) { // as in swap
-		return t.root.RemoveAll(dir)
-	}
-	return errors.Join(err, t.root.RemoveAll(hidden))
-}
-
 // CheckAdd returns the error that Add(m) would meet: AlreadyAdded or SourceMissing.
 func (t *Tree) CheckAdd(m Module) error {
 	if err := m.Check(); err != nil {
@@ -125,53 +95,45 @@ func (t *Tree) CheckAdd(m Module) error {
 	return nil
 }
 
-// Add registers m, whose sources are in S/M-V. The registration becomes visible as a whole.
+// Add registers m, whose sources are in S/M-V. The registration becomes visible as a whole. The caller holds ModuleLock.
 func (t *Tree) Add(m Module, emit Emit) error {
 	if err := t.CheckAdd(m); err != nil {
 		return err
 	}
 	src, link := t.SourceDir(m), t.SourceLink(m)
-	emit(SourceLinked{Link: link, Target: src})
-	if t.isDir(t.ModuleDir(m)) { // what is left of an earlier registration
-		if err := t.root.MkdirAll(t.BuildDir(m), 0o755); err != nil {
-			return fmt.Errorf("register %s: %w", m, err)
-		}
-		if err := t.root.Symlink(src, link); err != nil {
-			return fmt.Errorf("register %s: %w", m, err)
-		}
-		return nil
+	place := t.ModuleDir(m)
+	if t.isDir(place) { // what is left of an earlier registration
+		place = link
 	}
-	parent := path.Dir(t.ModuleDir(m))
-	if err := t.root.MkdirAll(parent, 0o755); err != nil {
-		return fmt.Errorf("register %s: %w", m, err)
+	x := t.newTransaction(ModuleLock(m), "registration of "+m.String())
+	tmp := beside(place, ".dkms-new")
+	x.tell(SourceLinked{Link: link, Target: src})
+	x.prune(path.Dir(t.ModuleDir(m)), t.opt.DKMSTree)
+	err := x.put(tmp, place)
+	if err == nil {
+		_, err = x.run(func() error {
+			if place == link {
+				return errors.Join(t.root.MkdirAll(t.BuildDir(m), 0o755), t.root.PrepareLink(src, tmp))
+			}
+			return t.prepareRegistration(tmp, src)
+		}, emit)
 	}
-	err := t.fresh(parent, m.Version, t.ModuleDir(m), func(tmp string) error {
-		if err := t.root.MkdirAll(path.Join(tmp, "build"), 0o755); err != nil {
-			return err
-		}
-		return t.root.Symlink(src, path.Join(tmp, "source"))
-	})
-	if err != nil {
+	switch {
+	case IsFull(err):
+		return t.noSpace(Instance{Module: m}, t.opt.DKMSTree, 0, err)
+	case err != nil:
 		return fmt.Errorf("register %s: %w", m, err)
 	}
 	return nil
 }
 
-// fresh makes the directory dst, which must not exist, appear with the content that fill gives it.
-func (t *Tree) fresh(parent, name, dst string, fill func(tmp string) error) error {
-	tmp, err := t.root.MkdirTemp(parent, ".tmp_"+name+"_*")
-	if err != nil {
+// prepareRegistration makes the directory of a registration.
+func (t *Tree) prepareRegistration(tmp, src string) error {
+	if err := t.root.RemoveAll(tmp); err != nil {
 		return err
 	}
-	defer t.root.RemoveAll(tmp) //nolint:errcheck // best effort: after success it is gone already
-	if err := fill(tmp); err != nil {
+	if err := t.root.MkdirAll(path.Join(tmp, "build"), 0o755); err != nil {
 		return err
 	}
-	if err := t.root.Chmod(tmp, 0o755); err != nil {
-		return err
-	}
-	if err := t.root.SyncTree(tmp); err != nil {
-		return err
-	}
-	return t.root.Rename(tmp, dst)
+	return t.root.PrepareLink(src, path.Join(tmp, "source"))
 }

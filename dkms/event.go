@@ -51,6 +51,26 @@ type (
 	OriginNotUsable struct{ Location, File string }
 	// OriginalsDropped tells that archived originals without a place to go back to are deleted.
 	OriginalsDropped struct{ Kernel, Arch string }
+	// LockAwaited tells that somebody else is at work on what is to be changed, and is waited for.
+	LockAwaited struct {
+		What   string // a module, an instance or a kernel
+		Holder string // its process number and command, as far as known
+	}
+	// Recovered tells that a change which was cut off has been completed, or taken back.
+	Recovered struct {
+		What      string
+		Completed bool
+	}
+	// RecordUnusable tells that a record of the journal cannot be understood, and was put aside.
+	RecordUnusable struct {
+		File string // where it is now
+		Err  error
+	}
+	// ManifestUnusable tells that a list of installed files cannot be understood; files are looked for instead.
+	ManifestUnusable struct {
+		File string
+		Err  error
+	}
 	// ModuleDeleted tells that the last trace of a registration is gone.
 	ModuleDeleted struct{ Module Module }
 )

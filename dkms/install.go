@@ -43,9 +43,11 @@ func (t *Tree) exists(abs string) bool {
 // Install puts the build result of i in place and makes i the active version for its kernel. Module files that are there
 // already are archived, unless another version of the same module put them there. A record that the kernel has in the
 // same or a newer version is left out; when that leaves nothing of several records the error is of kind NothingInstalled.
+// Files of the version that was active which i does not have go; dkms 3.4 leaves them in the kernel for ever.
 //
-// All files are written under names of their own and synced before the first of them is moved to its place; if one of
-// the moves fails, those before it are undone. Indexes and scripts are not this room's business.
+// All files are written under names of their own and synced before the first of them takes its place; if one of them cannot,
+// those before it are taken back. The kernel is marked, see MarkDirty: indexes and scripts are not this room's business. The
+// caller holds KernelLock and shares ModuleLock and BuildLock.
 func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Find, o InstallOptions, emit Emit) error {
 	if err := i.Check(); err != nil {
 		return err
@@ -61,34 +63,37 @@ func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Fin
 	if err != nil {
 		return fmt.Errorf("look for installed modules of kernel %s: %w", i.Kernel, err)
 	}
-	x := &installation{tree: t, i: i, upgrade: t.isLink(t.ActiveLink(i)), symlink: o.Symlink}
-	if before, err := t.root.Follow(t.ActiveLink(i)); err == nil {
-		x.before = before
+	x := &installation{
+		transaction: t.newTransaction(KernelLock(i.Kernel), "installation of "+i.String()),
+		i:           i, upgrade: t.isLink(t.ActiveLink(i)), symlink: o.Symlink,
 	}
+	x.Kernel = i.Kernel
 	for _, p := range ps {
 		if refusal := t.refuse(i, p, first(found[p.Name]), o); refusal != nil {
 			emit(refusal)
 			continue
 		}
-		if err := x.prepare(p, found[p.Name]); err != nil {
-			x.discard()
-			return &Error{Kind: CopyFailed, Instance: i, Subject: p.Name + p.Suffix, Err: err}
-		}
+		x.files = append(x.files, x.place(p, found[p.Name]))
 	}
 	if len(ps) > 0 && len(x.files) == 0 {
 		return &Error{Kind: NothingInstalled, Instance: i}
 	}
-	if err := ctx.Err(); err != nil {
-		x.discard()
+	if err := x.checkSpace(); err != nil {
+		return err
+	}
+	if err := x.plan(ps, emit); err != nil {
+		return x.error(err)
+	}
+	finished, err := x.run(func() error { return x.prepare(ctx) }, emit)
+	switch {
+	case err == nil:
+		return nil
+	case finished:
+		return fmt.Errorf("after the installation of %s: %w", i, err)
+	case ctx.Err() != nil:
 		return &Error{Kind: Interrupted, Instance: i, Err: err}
 	}
-	if err := x.commit(emit); err != nil {
-		return &Error{Kind: CopyFailed, Instance: i, Subject: x.failed, Err: errors.Join(err, x.undo())}
-	}
-	for _, f := range x.files {
-		x.forget(f)
-	}
-	return x.removeOrphans(ps, emit)
+	return x.error(err)
 }
 
 func first(s []string) string {
@@ -98,106 +103,219 @@ func first(s []string) string {
 	return s[0]
 }
 
-// installation is what Install is about to do, and has done.
+// installation is what Install is about to do.
 type installation struct {
-	tree    *Tree
+	*transaction
 	i       Instance
 	upgrade bool // another version is active: its files are ours to replace
 	symlink bool
 	files   []newFile
-	tried   int    // files whose move was begun
-	link    string // the active link before it was touched; "" when there was none, or when it was not touched
-	before  string // build result of the version that was active
-	linked  bool   // the active link was touched
-	failed  string // the file whose move failed
+	list    Manifest
 }
 
+// newFile is a module file on its way into a kernel.
 type newFile struct {
+	name     string // of the module
+	built    string
 	tmp, dst string
 	original string // to be archived first; "" for none
 	kept     bool   // an original was archived by an earlier installation
-	backup   string // copy of what is at dst, for files that nobody else has a copy of; "" for none
 }
 
-// prepare writes the file of p beside its place.
-func (x *installation) prepare(p Placement, others []string) error {
-	t := x.tree
-	built := t.findFile(path.Join(t.BaseDir(x.i), "module"), p.Name)
-	dir, base := path.Join(t.KernelDir(x.i.Kernel), p.Dest), path.Base(built)
-	f := newFile{dst: path.Join(dir, base), tmp: path.Join(dir, "."+base+".dkms-new")}
+// place says where the file of p goes.
+func (x *installation) place(p Placement, others []string) newFile {
+	built := x.findFile(path.Join(x.BaseDir(x.i), "module"), p.Name)
+	dst := path.Join(x.KernelDir(x.i.Kernel), p.Dest, path.Base(built))
+	f := newFile{name: p.Name, built: built, dst: dst, tmp: beside(dst, ".dkms-new")}
 	if x.upgrade {
-		f.kept = t.findFile(t.OriginalDir(x.i), p.Name) != ""
+		f.kept = x.findFile(x.OriginalDir(x.i), p.Name) != ""
 	} else {
-		f.original = t.originalFor(x.i, p, others)
+		f.original = x.originalFor(x.i, p, others)
 	}
-	if t.isFile(f.dst) && f.original != f.dst && !t.sameContent(f.dst, x.active(f)) {
-		f.backup = path.Join(dir, "."+base+".dkms-old")
+	return f
+}
+
+// archived returns where the original of f is archived, and the note of where it was.
+func (x *installation) archived(f newFile) (file, note string) {
+	file = path.Join(x.OriginalDir(x.i), path.Base(f.original))
+	return file, file + ".origin"
+}
+
+// need returns how much room the new files take in the module directory.
+func (x *installation) need() uint64 {
+	need := uint64(spaceForRecords)
+	for _, f := range x.files {
+		if !x.symlink {
+			need += sizeOf(x.root, f.built)
+		}
 	}
-	x.files = append(x.files, f)
-	if err := t.root.MkdirAll(dir, 0o755); err != nil {
+	return need
+}
+
+// checkSpace sees to it that there is room, for new files in the kernel's directory, for archives and records in the tree.
+func (x *installation) checkSpace() error {
+	archives := uint64(spaceForRecords)
+	for _, f := range x.files {
+		if f.original != "" {
+			archives += sizeOf(x.root, f.original)
+		}
+	}
+	if err := x.CheckSpace(x.i, x.KernelDir(x.i.Kernel), x.need()); err != nil {
 		return err
 	}
-	if f.backup != "" {
-		if err := t.root.Copy(f.dst, f.backup, 0o644); err != nil {
-			return err
-		}
-	}
-	if x.symlink {
-		return t.root.Symlink(built, f.tmp)
-	}
-	return t.root.Copy(built, f.tmp, 0o644)
+	return x.CheckSpace(x.i, x.opt.DKMSTree, archives)
 }
 
-// active returns where the registry has the file that the active version put at the place of f.
-func (x *installation) active(f newFile) string {
-	return path.Join(x.tree.ActiveLink(x.i), "module", path.Base(f.dst))
+// error lifts what went wrong with a file.
+func (x *installation) error(err error) error {
+	if IsFull(err) {
+		return x.noSpace(x.i, path.Dir(x.failed), x.need(), err)
+	}
+	return &Error{Kind: CopyFailed, Instance: x.i, Subject: x.failed, Err: err}
 }
 
-// commit moves everything to its place.
-func (x *installation) commit(emit Emit) error {
-	t := x.tree
+// plan lists all changes, in the order in which they are told of.
+func (x *installation) plan(ps []Placement, emit Emit) error {
+	i, lib := x.i, x.KernelDir(x.i.Kernel)
 	for _, f := range x.files {
 		x.failed = f.dst
-		x.tried++
-		switch {
-		case f.kept:
-			emit(OriginalKept{})
-		case f.original != "":
-			emit(OriginalArchived{Path: f.original})
-			if err := t.archive(x.i, f.original); err != nil {
+		if f.kept {
+			x.tell(OriginalKept{})
+		}
+		if f.original != "" {
+			x.tell(OriginalArchived{Path: f.original})
+			file, note := x.archived(f)
+			if err := errors.Join(x.put(beside(note, ".dkms-new"), note), x.put(beside(file, ".dkms-new"), file)); err != nil {
 				return err
 			}
+			x.prune(x.OriginalDir(i), path.Join(x.opt.DKMSTree, i.Name))
+			x.list.Archived = append(x.list.Archived, ArchivedFile{Name: f.name, Path: strings.TrimPrefix(f.original, lib+"/"), Archive: path.Base(file)})
 		}
-		emit(FileInstalled{Path: f.dst})
-		if err := t.root.Rename(f.tmp, f.dst); err != nil {
+		x.tell(FileInstalled{Path: f.dst})
+		if err := x.put(f.tmp, f.dst); err != nil {
+			return err
+		}
+		x.prune(path.Dir(f.dst), lib)
+		if f.original != "" && f.original != f.dst {
+			x.drop(f.original, beside(f.original, ".dkms-old"))
+		}
+	}
+	link, list := x.ActiveLink(i), x.manifestFile(i)
+	x.failed = link
+	before := x.activeVersion()
+	if err := errors.Join(x.put(beside(link, ".dkms-new"), link), x.put(beside(list, ".dkms-new"), list)); err != nil {
+		return err
+	}
+	x.orphans(before, ps, emit)
+	return nil
+}
+
+// activeVersion returns the instance that is active before the installation, or none.
+func (x *installation) activeVersion() Instance {
+	target, err := x.root.Readlink(x.ActiveLink(x.i))
+	if err != nil {
+		return Instance{}
+	}
+	v := x.i
+	v.Version, _, _ = strings.Cut(target, "/")
+	return v
+}
+
+// orphans drops the files of the version that was active which the new one does not have. Those that the new one has, but
+// which the kernel had in the same or a newer version, stay and are the new one's.
+func (x *installation) orphans(before Instance, ps []Placement, emit Emit) {
+	lib := x.KernelDir(x.i.Kernel)
+	if before.Version == "" || len(x.files) == 0 {
+		return
+	}
+	for _, f := range x.installedBy(before, emit) {
+		abs := path.Join(lib, f.Path)
+		placed := slices.ContainsFunc(x.files, func(n newFile) bool { return n.name == f.Name })
+		wanted := slices.ContainsFunc(ps, func(p Placement) bool { return p.Name == f.Name })
+		switch {
+		case x.touches(abs):
+		case wanted && !placed:
+			x.list.Installed = append(x.list.Installed, f)
+		default:
+			x.tell(FileDeleted{Path: abs})
+			x.drop(abs, beside(abs, ".dkms-old"))
+		}
+	}
+}
+
+// installedBy returns the files that a version has put into the kernel and that are still the ones there. Without a manifest
+// that is every file beside the new ones which equals a built one.
+func (x *installation) installedBy(v Instance, emit Emit) []InstalledFile {
+	if m := x.manifest(v, emit); m != nil {
+		x.list.Archived = slices.Concat(m.Archived, x.list.Archived)
+		return slices.DeleteFunc(m.Installed, func(f InstalledFile) bool { return !x.stands(v.Kernel, f) })
+	}
+	var files []InstalledFile
+	built, dir, lib := path.Join(x.BaseDir(v), "module"), path.Dir(x.files[0].dst), x.KernelDir(v.Kernel)
+	for _, base := range x.names(built, "") {
+		name := moduleName(base)
+		if name == "" || !x.sameContent(path.Join(built, base), path.Join(dir, base)) {
+			continue
+		}
+		if f, err := x.describe(path.Join(dir, base), strings.TrimPrefix(path.Join(dir, base), lib+"/"), name); err == nil {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// prepare makes everything that is to be put in place.
+func (x *installation) prepare(ctx context.Context) error {
+	for _, f := range x.files {
+		x.failed = f.dst
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := x.prepareFile(f); err != nil {
 			return err
 		}
 	}
-	x.failed, x.linked = t.ActiveLink(x.i), true
-	x.link, _ = t.root.Readlink(x.failed)
-	return t.root.Symlink(path.Join(x.i.Version, x.i.Kernel, x.i.Arch), x.failed)
+	x.failed = x.ActiveLink(x.i)
+	if err := x.root.PrepareLink(path.Join(x.i.Version, x.i.Kernel, x.i.Arch), beside(x.failed, ".dkms-new")); err != nil {
+		return err
+	}
+	i := x.i
+	x.list.Format, x.list.Module, x.list.Version, x.list.Kernel, x.list.Arch = manifestFormat, i.Name, i.Version, i.Kernel, i.Arch
+	text, err := x.list.encode()
+	if err != nil {
+		return err
+	}
+	return x.root.PrepareFile(beside(x.manifestFile(x.i), ".dkms-new"), text, 0o644)
 }
 
-// removeOrphans deletes the files of the version that was active before which the new one does not have. dkms 3.4 leaves
-// them in the kernel for ever.
-func (x *installation) removeOrphans(ps []Placement, emit Emit) error {
-	t := x.tree
-	if x.before == "" || len(x.files) == 0 {
-		return nil
-	}
-	dir := path.Dir(x.files[0].dst)
-	for _, name := range t.names(path.Join(x.before, "module"), "") {
-		old, placed := path.Join(x.before, "module", name), path.Join(dir, name)
-		current := slices.ContainsFunc(ps, func(p Placement) bool { return p.Name == moduleName(name) })
-		if moduleName(name) == "" || current || !t.sameContent(old, placed) {
-			continue
+func (x *installation) prepareFile(f newFile) error {
+	if f.original != "" {
+		file, note := x.archived(f)
+		if err := x.root.MkdirAll(path.Dir(file), 0o755); err != nil {
+			return err
 		}
-		emit(FileDeleted{Path: placed})
-		if err := t.removeFile(placed); err != nil {
-			return fmt.Errorf("delete %s of the previous version: %w", placed, err)
+		if err := x.root.PrepareFile(beside(note, ".dkms-new"), []byte(f.original+"\n"), 0o644); err != nil {
+			return err
+		}
+		if err := x.root.PrepareTwin(f.original, beside(file, ".dkms-new")); err != nil {
+			return err
 		}
 	}
-	return nil
+	if err := x.root.MkdirAll(path.Dir(f.dst), 0o755); err != nil {
+		return err
+	}
+	var err error
+	if x.symlink {
+		err = x.root.PrepareLink(f.built, f.tmp)
+	} else {
+		err = x.root.PrepareCopy(f.built, f.tmp, 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	entry, err := x.describe(f.tmp, strings.TrimPrefix(f.dst, x.KernelDir(x.i.Kernel)+"/"), f.name)
+	x.list.Installed = append(x.list.Installed, entry)
+	return err
 }
 
 // moduleName returns the name of a module file without its suffix, or "" if it is no module file.
@@ -208,50 +326,6 @@ func moduleName(file string) string {
 		}
 	}
 	return ""
-}
-
-// undo takes back what commit did. A step that failed may have happened all the same, because the last thing that can fail
-// is to make it durable; so nothing here relies on what was done, only on what is there.
-func (x *installation) undo() error {
-	t := x.tree
-	var errs []error
-	if x.linked && x.link != "" {
-		errs = append(errs, t.root.Symlink(x.link, t.ActiveLink(x.i)))
-	} else if x.linked {
-		errs = append(errs, t.removeFile(t.ActiveLink(x.i)))
-	}
-	for _, f := range slices.Backward(x.files[:x.tried]) {
-		switch {
-		case f.backup != "":
-			errs = append(errs, t.root.Rename(f.backup, f.dst))
-		case x.upgrade && t.isFile(x.active(f)):
-			errs = append(errs, t.root.Copy(x.active(f), f.dst, 0o644))
-		default:
-			errs = append(errs, t.removeFile(f.dst))
-		}
-		if f.original != "" {
-			errs = append(errs, t.unarchive(x.i, f.original))
-		}
-	}
-	x.discard()
-	return errors.Join(errs...)
-}
-
-// discard deletes what prepare wrote.
-func (x *installation) discard() {
-	t := x.tree
-	for _, f := range x.files {
-		_ = t.removeFile(f.tmp)
-		x.forget(f)
-		_ = t.root.RemoveEmpty(path.Dir(f.dst), t.KernelDir(x.i.Kernel))
-	}
-}
-
-// forget deletes the backup of f, once it is not needed any more.
-func (x *installation) forget(f newFile) {
-	if f.backup != "" {
-		_ = x.tree.removeFile(f.backup)
-	}
 }
 
 // removeFile deletes a file that may not be there.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 )
 
 // BinariesOnly reports whether m is registered without sources, as a loaded archive without sources leaves it: T/M/V/source
@@ -26,22 +25,44 @@ func (t *Tree) StandsAlone(m Module, a *Archive) bool {
 // those that are there; and m is registered unless it is (load_tarball in dkms.in, which loads only the first build result
 // and leaves a module without sources unregistered).
 //
-// All of it is written beside its place first. Then names change, and if one of them cannot, those before change back.
+// All of it is written beside its place first. Then names change, and if one of them cannot, those before change back. The
+// caller holds ModuleLock.
 // linked tells whether the module was registered with its sources, which is for the caller to tell of: it was not if it was
 // registered already, or if there are no sources.
 func (t *Tree) Load(ctx context.Context, m Module, a *Archive, dir string, force bool, emit Emit) (linked bool, err error) {
 	if err := m.Check(); err != nil {
 		return false, err
 	}
+	if err := t.checkLoadSpace(m, a, dir); err != nil {
+		return false, err
+	}
 	l := &loading{Tree: t, m: m, a: a, dir: dir, force: force, emit: emit}
+	finished := false
 	err = l.stage(ctx)
 	if err == nil {
-		err = l.commit()
+		finished, err = l.commit()
 	}
-	if err != nil {
-		return false, fmt.Errorf("load %s: %w", m, errors.Join(err, l.undo()))
+	switch {
+	case finished && err != nil:
+		return l.linked, fmt.Errorf("load %s: %w", m, err)
+	case IsFull(err):
+		return false, t.noSpace(Instance{Module: m}, t.opt.DKMSTree, 0, errors.Join(err, l.discard()))
+	case err != nil:
+		return false, fmt.Errorf("load %s: %w", m, errors.Join(err, l.discard()))
 	}
-	return l.linked, l.settle()
+	return l.linked, nil
+}
+
+// checkLoadSpace sees to it that there is room for what the archive brings.
+func (t *Tree) checkLoadSpace(m Module, a *Archive, dir string) error {
+	builds := uint64(spaceForRecords)
+	for _, target := range a.Builds {
+		builds += sizeOf(t.root, path.Join(dir, target.dir()))
+	}
+	if err := t.CheckSpace(Instance{Module: m}, t.opt.DKMSTree, builds); err != nil || a.Form == WithBinaries {
+		return err
+	}
+	return t.CheckSpace(Instance{Module: m}, t.opt.SourceTree, sizeOf(t.root, path.Join(dir, a.Source))+spaceForRecords)
 }
 
 // loading is the state of one Load.
@@ -56,14 +77,11 @@ type loading struct {
 	whole   string   // a new registration, complete; "" when there is one already
 	moves   []move   // in order
 	linked  bool     // the registration is a new link to the sources
-	begun   int      // how many of them were tried
 	parents []string // directories that may have been made for what is staged in them
 }
 
-// move is one change of names: what is dst becomes old, then tmp becomes dst.
+// move is one change of names: tmp takes the place of dst.
 type move struct{ tmp, dst string }
-
-func (m move) old() string { return m.tmp + ".old" }
 
 // stage writes everything beside its place.
 func (l *loading) stage(ctx context.Context) error {
@@ -177,55 +195,33 @@ func (l *loading) stageLink() error {
 	}
 	tmp := path.Join(l.ModuleDir(l.m), ".tmp_source")
 	l.moves = append(l.moves, move{tmp: tmp, dst: link})
-	return errors.Join(
-		l.root.RemoveAll(tmp+".old"), // of an interrupted run
-		l.root.MkdirAll(l.BuildDir(l.m), 0o755),
-		l.root.Symlink(src, tmp),
-	)
+	return errors.Join(l.root.MkdirAll(l.BuildDir(l.m), 0o755), l.root.PrepareLink(src, tmp))
 }
 
 // commit puts everything in its place.
-func (l *loading) commit() error {
-	for n := range l.moves {
-		mv := l.moves[n]
+func (l *loading) commit() (finished bool, err error) {
+	x := l.newTransaction(ModuleLock(l.m), "loading of "+l.m.String())
+	for _, mv := range l.moves {
 		if mv.tmp == l.whole {
 			if err := l.root.Chmod(mv.tmp, 0o755); err != nil {
-				return err
+				return false, err
 			}
 		}
 		if !l.isLink(mv.tmp) {
 			if err := l.root.SyncTree(mv.tmp); err != nil {
-				return err
+				return false, err
 			}
 		}
-	}
-	for n := range l.moves {
-		mv := l.moves[n]
-		l.begun = n + 1
-		if _, err := l.root.Lstat(mv.dst); err == nil {
-			if err := l.root.Rename(mv.dst, mv.old()); err != nil {
-				return err
-			}
-		}
-		if err := l.root.Rename(mv.tmp, mv.dst); err != nil {
-			return err
+		if err := x.put(mv.tmp, mv.dst); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return x.run(nil, l.emit)
 }
 
-// undo takes back what commit did and deletes what stage made.
-func (l *loading) undo() error {
+// discard deletes what stage made.
+func (l *loading) discard() error {
 	var errs []error
-	for _, mv := range slices.Backward(l.moves[:l.begun]) {
-		// A rename may have failed after it was made, so only what is there counts.
-		if _, err := l.root.Lstat(mv.tmp); err != nil {
-			errs = append(errs, l.root.RemoveAll(mv.dst))
-		}
-		if _, err := l.root.Lstat(mv.old()); err == nil {
-			errs = append(errs, l.root.Rename(mv.old(), mv.dst))
-		}
-	}
 	for _, mv := range l.moves {
 		errs = append(errs, l.root.RemoveAll(mv.tmp))
 	}
@@ -234,16 +230,4 @@ func (l *loading) undo() error {
 	}
 	_ = l.root.RemoveEmpty(path.Dir(l.ModuleDir(l.m)), l.opt.DKMSTree)
 	return errors.Join(errs...)
-}
-
-// settle deletes what was replaced.
-func (l *loading) settle() error {
-	var errs []error
-	for _, mv := range l.moves {
-		errs = append(errs, l.root.RemoveAll(mv.old()))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("load %s: delete what was there before: %w", l.m, err)
-	}
-	return nil
 }

@@ -1,7 +1,6 @@
 package dkms
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -22,67 +21,45 @@ func (t *Tree) originalFor(i Instance, p Placement, others []string) string {
 	return ""
 }
 
-// archive moves a module file into the archive of originals, with a note of where it was.
-func (t *Tree) archive(i Instance, file string) error {
-	dir := t.OriginalDir(i)
-	if err := t.root.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	to := path.Join(dir, path.Base(file))
-	if err := t.root.WriteFile(to+".origin", []byte(file+"\n"), 0o644); err != nil {
-		return err
-	}
-	return t.root.Rename(file, to)
+// restoration is an archived original on its way back.
+type restoration struct {
+	archived string
+	note     string // that goes with it; "" for none
+	to       string
+	told     Event
 }
 
-// unarchive takes back what archive did, as far as it got.
-func (t *Tree) unarchive(i Instance, file string) error {
-	archived := path.Join(t.OriginalDir(i), path.Base(file))
-	var err error
-	if t.isFile(archived) {
-		err = t.root.Rename(archived, file)
-	}
-	return errors.Join(err, t.removeFile(archived+".origin"), t.dropOriginals(i, false, func(Event) {}))
-}
-
-// restore puts the archived originals of the record p of i back where they were.
-func (t *Tree) restore(i Instance, p Placement, emit Emit) error {
+// restorations returns the archived originals of the record p of i. An archive whose note leads out of the kernel's
+// directory is told of through event first, and goes where dkms.conf wants the module.
+func (t *Tree) restorations(i Instance, p Placement) (rs []restoration, events []Event, err error) {
 	dir, lib := t.OriginalDir(i), t.KernelDir(i.Kernel)
-	origins, err := t.originFiles(dir, p.Name)
+	notes, err := t.originFiles(dir, p.Name)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	lost := map[string]bool{} // archived files whose note cannot be followed
-	for _, origin := range origins {
-		file := strings.TrimSuffix(origin, ".origin")
+	for _, note := range notes {
+		file := strings.TrimSuffix(note, ".origin")
 		if !t.isFile(file) {
 			continue
 		}
-		note, err := t.root.ReadFile(origin)
+		text, err := t.root.ReadFile(note)
 		if err != nil {
-			return fmt.Errorf("restore %s: %w", file, err)
+			return nil, nil, fmt.Errorf("restore %s: %w", file, err)
 		}
-		to, _, _ := strings.Cut(string(note), "\n")
+		to, _, _ := strings.Cut(string(text), "\n")
 		if !strings.HasPrefix(to, lib+"/") || path.Clean(to) != to {
-			emit(OriginNotUsable{Location: to, File: origin})
+			events = append(events, OriginNotUsable{Location: to, File: note})
 			lost[file] = true
 			continue
 		}
-		emit(OriginalRestored{Path: to})
-		err = errors.Join(t.root.MkdirAll(path.Dir(to), 0o755), t.root.Rename(file, to), t.root.Remove(origin))
-		if err != nil {
-			return fmt.Errorf("restore %s: %w", to, err)
-		}
+		rs = append(rs, restoration{archived: file, note: note, to: to, told: OriginalRestored{Path: to}})
 	}
 	// Archives of older versions do not say where the file was.
 	if f := t.findFile(dir, p.Name); f != "" && (t.noOrigin(f) || lost[f]) {
-		to := path.Join(lib, p.ConfDest, path.Base(f))
-		emit(OriginalRestored{})
-		if err := errors.Join(t.root.MkdirAll(path.Dir(to), 0o755), t.root.Rename(f, to)); err != nil {
-			return fmt.Errorf("restore %s: %w", to, err)
-		}
+		rs = append(rs, restoration{archived: f, to: path.Join(lib, p.ConfDest, path.Base(f)), told: OriginalRestored{}})
 	}
-	return nil
+	return rs, events, nil
 }
 
 func (t *Tree) noOrigin(file string) bool {
@@ -117,21 +94,21 @@ func (t *Tree) originFiles(dir, name string) ([]string, error) {
 
 // dropOriginals deletes what is left of the archive for the kernel of i after the active version is gone.
 func (t *Tree) dropOriginals(i Instance, wasActive bool, emit Emit) error {
-	dir := t.OriginalDir(i)
-	if wasActive && t.isDir(dir) {
-		if t.hasFiles(dir) {
-			emit(OriginalsDropped{Kernel: i.Kernel, Arch: i.Arch})
+	dir, top := t.OriginalDir(i), path.Join(t.opt.DKMSTree, i.Name)
+	if !wasActive || !t.isDir(dir) {
+		if parent := path.Dir(dir); t.isDir(parent) {
+			return t.root.RemoveEmpty(parent, top)
 		}
-		if err := t.root.RemoveAll(dir); err != nil {
-			return fmt.Errorf("delete archived originals of %s: %w", i, err)
-		}
+		return nil
 	}
-	for _, parent := range []string{path.Dir(dir), path.Dir(path.Dir(dir))} {
-		if t.isDir(parent) && !t.hasDirs(parent) {
-			if err := t.root.RemoveAll(parent); err != nil {
-				return fmt.Errorf("delete archived originals of %s: %w", i, err)
-			}
-		}
+	x := t.newTransaction(KernelLock(i.Kernel), "removal of archived originals of "+i.String())
+	if t.hasFiles(dir) {
+		x.tell(OriginalsDropped{Kernel: i.Kernel, Arch: i.Arch})
+	}
+	x.drop(dir, beside(dir, ".dkms-old"))
+	x.prune(path.Dir(dir), top)
+	if _, err := x.run(nil, emit); err != nil {
+		return fmt.Errorf("delete archived originals of %s: %w", i, err)
 	}
 	return nil
 }

@@ -36,25 +36,39 @@ func (t *Tree) Clean(m Module) error {
 }
 
 // Forget deletes the registration of m if no build of it is left, and the directory of its name if no version is. The
-// sources in S stay.
+// sources in S stay. The caller holds ModuleLock.
 func (t *Tree) Forget(m Module, emit Emit) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
 	dir := t.ModuleDir(m)
-	if !t.hasBuilds(m) {
-		emit(ModuleDeleted{m})
-		if err := t.vanish(dir, path.Join(path.Dir(dir), ".tmp_"+m.Version+"_remove")); err != nil {
-			return fmt.Errorf("delete the registration of %s: %w", m, err)
-		}
-	}
 	name := path.Dir(dir)
-	if len(t.names(name, "")) == 0 {
-		if err := t.root.RemoveAll(name); err != nil {
-			return fmt.Errorf("delete the registration of %s: %w", m, err)
-		}
+	x := t.newTransaction(ModuleLock(m), "removal of "+m.String())
+	if !t.hasBuilds(m) {
+		x.tell(ModuleDeleted{m})
+		x.drop(dir, path.Join(name, ".tmp_"+m.Version+"_remove"))
+	}
+	if others := t.names(name, ""); len(others) == 0 || len(others) == 1 && others[0] == m.Version {
+		t.dropManifests(x, name)
+	}
+	x.prune(name, t.opt.DKMSTree)
+	if _, err := x.run(nil, emit); err != nil {
+		return fmt.Errorf("delete the registration of %s: %w", m, err)
 	}
 	return nil
+}
+
+// dropManifests drops the manifests that dkms 3.4 has left behind, which deletes what they are about without knowing of them.
+func (t *Tree) dropManifests(x *transaction, name string) {
+	ents, err := t.root.ReadDir(name)
+	if err != nil {
+		return
+	}
+	for _, e := range ents {
+		if strings.HasPrefix(e.Name(), ".kernel-") && strings.HasSuffix(e.Name(), ".manifest") {
+			x.drop(path.Join(name, e.Name()), path.Join(name, e.Name()+".dkms-old"))
+		}
+	}
 }
 
 // hasBuilds reports whether T/M/V has a subdirectory that is not one of those that every registration may have.

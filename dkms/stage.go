@@ -38,7 +38,8 @@ func (t *Tree) Stage(i Instance) (*Stage, error) {
 // Dir returns the directory to fill: it has the subdirectories module and log.
 func (s *Stage) Dir() string { return s.dir }
 
-// Commit makes the result the build result of its instance, in place of an older one. One rename makes it visible.
+// Commit makes the result the build result of its instance, in place of an older one, in one step. The caller holds
+// BuildLock and shares ModuleLock.
 func (s *Stage) Commit() error {
 	r := s.tree.root
 	if err := r.Chmod(s.dir, 0o755); err != nil {
@@ -47,14 +48,22 @@ func (s *Stage) Commit() error {
 	if err := r.SyncTree(s.dir); err != nil {
 		return s.failed(err)
 	}
-	if err := s.tree.swap(s.dir, s.tree.BaseDir(s.i)); err != nil {
+	x := s.tree.newTransaction(BuildLock(s.i), "build of "+s.i.String())
+	err := x.put(s.dir, s.tree.BaseDir(s.i))
+	if err != nil {
 		return s.failed(err)
 	}
-	return nil
+	if finished, err := x.run(nil, func(Event) {}); err != nil && !finished {
+		return s.failed(err)
+	}
+	return nil // what could not be deleted is in the journal
 }
 
 func (s *Stage) failed(err error) error {
 	s.Discard()
+	if IsFull(err) {
+		return s.tree.noSpace(s.i, path.Dir(s.dir), 0, err)
+	}
 	return &Error{Kind: StageFailed, Instance: s.i, Subject: s.tree.BaseDir(s.i), Err: err}
 }
 
@@ -64,29 +73,17 @@ func (s *Stage) Discard() {
 	_ = s.tree.root.RemoveEmpty(path.Dir(s.dir), s.tree.ModuleDir(s.i.Module))
 }
 
-// Unbuild deletes the build result of i.
+// Unbuild deletes the build result of i. The caller holds BuildLock and shares ModuleLock.
 func (t *Tree) Unbuild(i Instance) error {
 	if err := i.Check(); err != nil {
 		return err
 	}
 	base := t.BaseDir(i)
-	if err := t.vanish(base, path.Join(path.Dir(base), ".tmp_"+i.Arch+"_unbuild")); err != nil {
+	x := t.newTransaction(BuildLock(i), "removal of the build of "+i.String())
+	x.drop(base, path.Join(path.Dir(base), ".tmp_"+i.Arch+"_unbuild"))
+	x.prune(path.Dir(base), t.ModuleDir(i.Module))
+	if _, err := x.run(nil, func(Event) {}); err != nil {
 		return fmt.Errorf("delete the build of %s: %w", i, err)
 	}
-	if kernel := path.Dir(base); !t.hasDirs(kernel) {
-		if err := t.root.RemoveAll(kernel); err != nil {
-			return fmt.Errorf("delete the build of %s: %w", i, err)
-		}
-	}
 	return nil
-}
-
-// hasDirs reports whether a directory has visible subdirectories.
-func (t *Tree) hasDirs(dir string) bool {
-	for _, n := range t.names(dir, "") {
-		if fi, err := t.root.Lstat(path.Join(dir, n)); err == nil && fi.IsDir() {
-			return true
-		}
-	}
-	return false
 }

@@ -2,6 +2,7 @@ package dkms
 
 import (
 	"path"
+	"sync"
 
 	"dkms-go/conf"
 	"dkms-go/conf/sysroot"
@@ -15,12 +16,17 @@ type Options struct {
 
 	Distribution conf.Distribution // decides where modules are installed, see Destination
 	AddonDir     string            // ADDON_MODULES_DIR: overrides that place
+
+	Command string // what others are told who wait for a lock that we hold
 }
 
-// Tree is the registry of one root.
+// Tree is the registry of one root. It may be used by several goroutines; what they change must be theirs by a Lock.
 type Tree struct {
 	root *sysroot.Root
 	opt  Options
+
+	mu    sync.Mutex
+	marks map[string]mark // by kernel: see hold
 }
 
 // Open returns the registry below root. Nothing is read and nothing need exist yet.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"dkms-go/conf/sysroot"
@@ -70,7 +72,8 @@ func (x *Indexer) isRegular(abs string) bool {
 }
 
 // clean removes the indexes that depmod writes, and dir itself if nothing is
-// left in it. It returns dir when that is gone.
+// left in it. It returns dir when that is gone. modules.dep is the last to go:
+// while it is there, who comes after an interruption does the rest.
 func (x *Indexer) clean(dir string) (removed string, err error) {
 	entries, err := x.Root.ReadDir(dir)
 	if err != nil {
@@ -78,6 +81,10 @@ func (x *Indexer) clean(dir string) (removed string, err error) {
 	}
 	left := 0
 	var errs []error
+	last := slices.IndexFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "modules.dep" })
+	if last >= 0 {
+		entries = append(slices.Delete(slices.Clone(entries), last, last+1), entries[last])
+	}
 	for _, e := range entries {
 		if !isIndex(e.Name()) {
 			left++

@@ -150,7 +150,7 @@ func TestSecrets(t *testing.T) {
 		{"credential", sign.Secrets{Credentials: "/run", File: "/pin"}, "from credential", ""},
 		{"other credentials", sign.Secrets{Credentials: "/", File: "/pin"}, "from file", ""},
 		{"file", sign.Secrets{File: "/pin"}, "from file", ""},
-		{"no file", sign.Secrets{File: "/none"}, "", "read its passphrase: lstat " + b.root.Path("/none") + ": no such file or directory"},
+		{"no file", sign.Secrets{File: "/none"}, "", "read its passphrase: stat " + b.root.Path("/none") + ": no such file or directory"},
 		{"file for all", sign.Secrets{File: "/open"}, "", "others can read its passphrase (chmod 600 " + b.root.Path("/open") + ")"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

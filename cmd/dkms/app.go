@@ -10,11 +10,17 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"dkms-go/build"
+	"dkms-go/conf/sysroot"
 	"dkms-go/dkms"
 )
 
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return runOn(ctx, args, stdout, stderr, sysroot.Open)
+}
+
+// runOn is run on a tree that open opens: a test may look at every change, or keep it from being made.
+func runOn(ctx context.Context, args []string, stdout, stderr io.Writer, open func(dir string) (*sysroot.Root, error)) int {
 	syscall.Umask(0o022) // what we make is for everyone to read, whatever the administrator's shell says
 	if dir, rest, ok := depmodLine(args); ok {
 		return runDepmod(ctx, dir, rest, stdout, stderr)
@@ -23,11 +29,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "sign-file" {
 		return signFile(args[1:], p)
 	}
-	m, err := openMachine(ctx, rootOption(args), stderr)
+	m, err := openMachine(ctx, rootOption(args), stderr, open)
 	if err != nil {
 		p.report(err)
 		return exitStatus(err)
 	}
+	m.args = slices.Concat([]string{"dkms"}, args)
 	c := permute(args, m, p)
 	switch {
 	case c.Err != nil:
@@ -85,6 +92,7 @@ type verb struct {
 	name, usage, about string
 	options            []string // names of the options that mean something to it, beyond those that all take
 	bare               bool     // has arguments of its own, and no options of ours
+	reads              bool     // it changes nothing in the trees, and takes them as they are
 	run                func(ctx context.Context, s *session) error
 }
 
@@ -92,7 +100,7 @@ type verb struct {
 func table() []verb {
 	return []verb{
 		addVerb(), buildVerb(), installVerb(), uninstallVerb(), unbuildVerb(), removeVerb(), statusVerb(), autoinstallVerb(),
-		matchVerb(), mktarballVerb(), ldtarballVerb(), generateMOKVerb(), syncVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
+		matchVerb(), mktarballVerb(), ldtarballVerb(), generateMOKVerb(), syncVerb(), recoverVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
 		keyVerb(), signVerb(), signFileVerb(),
 	}
 }
@@ -115,7 +123,11 @@ func newApp(m *machine, p *printer) *cli.App {
 				if err != nil {
 					return err
 				}
-				return v.run(c.Context, &session{machine: m, printer: p, renderer: r, request: o, Builder: b, verb: v.name})
+				s := &session{machine: m, printer: p, renderer: r, request: o, Builder: b, verb: v.name}
+				if !v.reads && !o.dryRun {
+					s.recover(c.Context)
+				}
+				return v.run(c.Context, s)
 			},
 			OnUsageError: func(_ *cli.Context, err error, _ bool) error { return err },
 		})

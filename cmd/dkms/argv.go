@@ -96,7 +96,7 @@ func historic() []string { return []string{"--no-initrd", "--no-clean-kernel", "
 func verbs() []string {
 	return []string{
 		"add", "remove", "build", "unbuild", "install", "uninstall", "match", "autoinstall", "mktarball", "ldtarball", "status",
-		"generate_mok", "kernel_preinst", "kernel_postinst", "kernel_prerm",
+		"generate_mok", "recover", "kernel_preinst", "kernel_postinst", "kernel_prerm",
 	}
 }
 

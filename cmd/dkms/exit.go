@@ -85,7 +85,8 @@ func statuses() map[dkms.Kind]int {
 		dkms.HeadersMissing:     21,
 		dkms.Excluded:           77,
 		dkms.PreInstallFailed:   101,
-		dkms.ScriptFailed:       1, // or the status of the script
+		dkms.ScriptFailed:       1,  // or the status of the script
+		dkms.NoSpace:            28, // ENOSPC; dkms has no number for it
 		dkms.Interrupted:        130,
 	}
 }

@@ -222,6 +222,12 @@ func archiveSentence(e *dkms.Error) []string {
 		}
 	case dkms.ArchiveNotWritable:
 		return []string{"Missing write permissions for " + e.Subject + "."}
+	case dkms.NoSpace:
+		lines := []string{"No space left in " + e.Subject + "."}
+		if len(e.Detail) > 0 {
+			lines = append(lines, "Needed: "+e.Detail[0]+".")
+		}
+		return lines
 	case dkms.ArchiveFailed:
 		return append([]string{"Failed to make tarball."}, e.Detail...)
 	}

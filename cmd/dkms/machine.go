@@ -29,6 +29,7 @@ import (
 type machine struct {
 	host   *sysroot.Root // the machine that the command runs on
 	root   *sysroot.Root // what it works on: the same, or what --root says
+	args   []string      // the command line, to be named to others
 	env    []string      // for children
 	dir    string        // working directory
 	uid    int
@@ -39,14 +40,14 @@ type machine struct {
 }
 
 // openMachine looks at the machine. An error of kind SystemUnknown means that there is no os-release file.
-func openMachine(ctx context.Context, rootDir string, stderr io.Writer) (*machine, error) {
+func openMachine(ctx context.Context, rootDir string, stderr io.Writer, open func(dir string) (*sysroot.Root, error)) (*machine, error) {
 	m := &machine{env: environment(os.Environ()), uid: os.Geteuid(), runner: proc.Host{}}
 	m.pin = os.Getenv("KBUILD_SIGN_PIN")
 	var err error
 	if m.host, err = sysroot.Open("/"); err != nil {
 		return nil, err
 	}
-	if m.root, err = sysroot.Open(rootDir); err != nil {
+	if m.root, err = open(rootDir); err != nil {
 		return nil, &dkms.Error{Kind: dkms.Internal, Subject: "--root " + rootDir, Err: err}
 	}
 	if m.dir, err = os.Getwd(); err != nil {
@@ -107,6 +108,7 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 		InstallTree:  m.abs(or(o.installTree, f.InstallTree)),
 		Distribution: m.distro,
 		AddonDir:     m.addonDir(),
+		Command:      strings.Join(m.args, " "),
 	}
 	vars["dkms_tree"], vars["source_tree"], vars["install_tree"] = opt.DKMSTree, opt.SourceTree, opt.InstallTree
 	jobs := m.jobs(or(o.jobs, f.ParallelJobs))

@@ -47,6 +47,8 @@ func remedy(e *dkms.Error) string {
 		return "see how things stand: dkms key status"
 	case dkms.SettingsInvalid:
 		return "correct that line; dkms(8) lists the settings"
+	case dkms.NoSpace:
+		return "make room there, see df(1); then type it again"
 	case dkms.IndexFailed:
 		return "see what depmod says: depmod -a " + e.Instance.Kernel
 	case dkms.VacateFailed, dkms.AutoinstallFailed:

@@ -174,6 +174,20 @@ func (r *renderer) registry(e dkms.Event) bool {
 		r.warning(fmt.Sprintf("Bad original location '%s' in %s", e.Location, e.File))
 	case dkms.OriginalsDropped:
 		r.say("Removing original module(s) from DKMS tree for kernel %s (%s)", e.Kernel, e.Arch)
+	case dkms.LockAwaited:
+		if r.rich {
+			r.complain("Waiting for %s, which is being changed by process %s", e.What, or(e.Holder, "of another system"))
+		}
+	case dkms.Recovered:
+		if e.Completed {
+			r.say("Completed the interrupted %s.", e.What)
+		} else {
+			r.say("Took back the interrupted %s.", e.What)
+		}
+	case dkms.RecordUnusable:
+		r.warning(fmt.Sprintf("A record of an interrupted run cannot be understood, and is kept as %s: %v", e.File, e.Err))
+	case dkms.ManifestUnusable:
+		r.warning(fmt.Sprintf("The list of installed files %s cannot be used, files are looked for instead: %v", e.File, e.Err))
 	case dkms.ModuleDeleted:
 		r.say("Deleting module %s completely from the DKMS tree.", e.Module)
 	default:
@@ -247,6 +261,8 @@ func (r *renderer) process(e dkms.Event) {
 		} else {
 			r.say("Removing linked weak modules...")
 		}
+	case build.Reindexed:
+		r.say("Completed the interrupted update of the module indexes of kernel %s.", e.Kernel)
 	case build.IndexSkipped:
 		if r.verbose {
 			r.say("Skipping depmod because '%s' is missing.", e.Path)

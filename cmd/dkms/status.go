@@ -14,6 +14,7 @@ func statusVerb() verb {
 		name: "status", about: "show which modules are registered, built and installed",
 		usage:   "status [MODULE[/VERSION]] [OPTION]...",
 		options: []string{"module", "v", "kernelver", "arch", "all", "json"},
+		reads:   true,
 		run:     func(ctx context.Context, s *session) error { return s.status(ctx) },
 	}
 }

@@ -20,8 +20,7 @@
 // # Two kinds of writing
 //
 // Replace, WriteFile, WriteNew, Copy, Symlink, Rename, Exchange, MkdirAll and
-// Remove are atomic and
-// durable: after a crash at any moment the file is the old one or the new one,
+// Remove are atomic and durable: after a crash at any moment the file is the old one or the new one,
 // and when the call has returned it is the new one. New content goes to a
 // hidden file in the target's own directory, gets its mode, is synced, takes
 // the target's name by rename(2), and then the directory is synced. Without

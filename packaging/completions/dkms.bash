@@ -33,7 +33,7 @@ _dkms_kernels() {
 }
 
 _dkms() {
-	local verbs='add remove build unbuild install uninstall status autoinstall sync match mktarball ldtarball generate_mok depmod'
+	local verbs='add remove build unbuild install uninstall status autoinstall sync match mktarball ldtarball generate_mok depmod recover'
 	local cur prev verb='' choices word words i
 	local dkmstree=/var/lib/dkms sourcetree=/usr/src installtree=/lib/modules
 
@@ -104,7 +104,7 @@ _dkms() {
 				--module --no-depmod --quiet --root --sourcetree --symlink-modules --templatekernel --trace --verbose --version'
 		elif [[ -z $verb ]]; then
 			choices=$verbs
-		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok ]]; then
+		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok || $verb == recover ]]; then
 			return
 		elif [[ $verb == add ]]; then
 			choices=$(_dkms_sources "$sourcetree")

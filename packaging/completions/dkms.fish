@@ -1,6 +1,6 @@
 # Completion of dkms(8) for fish.
 
-set -l verbs add build install uninstall unbuild remove status autoinstall sync match mktarball ldtarball generate_mok depmod
+set -l verbs add build install uninstall unbuild remove status autoinstall sync match mktarball ldtarball generate_mok depmod recover
 
 # Every module/version in the DKMS tree.
 function __dkms_pairs
@@ -53,6 +53,7 @@ complete -c dkms -n '__fish_seen_subcommand_from depmod' -s n -l show -d 'Print 
 complete -c dkms -n '__fish_seen_subcommand_from depmod' -s w -l warn -d 'Tell of entries that are there twice'
 complete -c dkms -n '__fish_seen_subcommand_from depmod' -l files-of -x -a '30 31 32 33 34' -d 'Write what that version of kmod writes'
 complete -c dkms -n '__fish_seen_subcommand_from depmod' -l cache -x -a '(__fish_complete_directories)' -d 'Where to keep what was read'
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a recover -d 'Complete or take back what was interrupted'
 
 complete -c dkms -n '__fish_seen_subcommand_from build install uninstall unbuild remove status match' -a '(__dkms_pairs)'
 complete -c dkms -n '__fish_seen_subcommand_from add' -a '(__dkms_sources)'

@@ -21,6 +21,7 @@ verbs=(
   'ldtarball:register a module out of an archive'
   'generate_mok:make the key pair to sign with'
   'depmod:write the indexes of a kernel'\''s modules'
+  'recover:complete or take back what was interrupted'
 )
 
 # The verb depmod, the first word, has options of its own.

@@ -9,8 +9,8 @@
 trees() {
     local file
     local -a all=(/var/lib/dkms /usr/src /lib/modules/)
-    find "${all[@]}" -printf '%y %m %p %l\n' | sort | sed -E 's,/\.tmp_([^_ ]+)_[A-Za-z0-9]{6},/.tmp_\1_XXXXXX,'
-    find "${all[@]}" -type f ! -name 'mok.*' ! -name '*.log' ! -name 'modules.*' \
+    find "${all[@]}" ! -name '.kernel-*.manifest' -printf '%y %m %p %l\n' | sort | sed -E 's,/\.tmp_([^_ ]+)_[A-Za-z0-9]{6},/.tmp_\1_XXXXXX,'
+    find "${all[@]}" -type f ! -name 'mok.*' ! -name '.kernel-*.manifest' ! -name '*.log' ! -name 'modules.*' \
         ! -name '*.ko.?z' ! -name '*.ko.zst' ! -name '*.tar.*' -print0 | sort -z | xargs -0r sha256sum
     while IFS= read -r file; do
         printf '%s  %s\n' "$(unpacked "$file" | sha256sum)" "$file"

@@ -1,0 +1,131 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"dkms-go/build/depmod"
+	"dkms-go/dkms"
+)
+
+// Every step takes the locks of what it changes before it looks at it for the last time, and gives them back when it is done:
+// dkms/lock.go says which there are. Scripts of modules run without those of kernels, and without that of their own
+// registration being held alone: they may call dkms themselves.
+
+// holding calls f with locks held.
+func (w *work) holding(ctx context.Context, f func() error, locks ...dkms.Lock) error {
+	h, err := w.Tree.Lock(ctx, w.Emit, locks...)
+	if err != nil {
+		return err
+	}
+	defer h.Unlock()
+	return f()
+}
+
+// doneMeanwhileError says that somebody else has done what a step was to do, between the plan and its turn.
+type doneMeanwhileError struct{ why Reason }
+
+func (e *doneMeanwhileError) Error() string { return e.why.String() }
+
+// take does a step in its turn.
+func (w *work) take(ctx context.Context, s Step) error {
+	i := s.Instance
+	registration := dkms.ModuleLock(i.Module)
+	switch s.Action {
+	case Import, Remove:
+		return w.holding(ctx, func() error { return w.do(ctx, s) }, registration)
+	case Build:
+		return w.holding(ctx, func() error {
+			if !s.Replace && w.Tree.Built(i) {
+				return &doneMeanwhileError{AlreadyBuilt}
+			}
+			if err := w.Tree.CheckBuildSpace(i); err != nil {
+				return err
+			}
+			return w.do(ctx, s)
+		}, registration.Shared(), dkms.BuildLock(i))
+	case Unbuild:
+		return w.holding(ctx, func() error { return w.do(ctx, s) }, registration.Shared(), dkms.BuildLock(i))
+	case Index, Prune:
+		return w.holding(context.WithoutCancel(ctx), func() error { return w.do(ctx, s) }, dkms.KernelLock(i.Kernel))
+	}
+	return w.do(ctx, s)
+}
+
+// register adds a module that is not added. That somebody else has just done so is as good, unless the user asked for it by
+// name.
+func (w *work) register(ctx context.Context, s Step) error {
+	m := s.Instance.Module
+	return w.holding(ctx, func() error {
+		if s.Implied && w.Tree.Added(m) {
+			return &doneMeanwhileError{Needed}
+		}
+		return w.Tree.Add(m, w.Emit)
+	}, dkms.ModuleLock(m))
+}
+
+// place installs an instance, unless somebody else has.
+func (w *work) place(ctx context.Context, s Step, ps []dkms.Placement, find dkms.Find, o dkms.InstallOptions) error {
+	i := s.Instance
+	return w.holding(ctx, func() error {
+		if w.installedMeanwhile(s, o) {
+			return &doneMeanwhileError{AlreadyInstalled}
+		}
+		return w.Tree.Install(ctx, i, ps, find, o, w.Emit)
+	}, dkms.ModuleLock(i.Module).Shared(), dkms.BuildLock(i).Shared(), dkms.KernelLock(i.Kernel))
+}
+
+// installedMeanwhile reports whether somebody else has installed an instance since the plan was made: it is installed, and its
+// build is not one that this run has made.
+func (w *work) installedMeanwhile(s Step, o dkms.InstallOptions) bool {
+	if s.Replace || o.Force || !w.Tree.Installed(s.Instance) {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !slices.ContainsFunc(w.results, func(res Result) bool {
+		return res.Step.Action == Build && res.Step.Instance == s.Instance && res.Outcome == Done
+	})
+}
+
+// Recover completes or takes back what runs that are no more have left undone, and writes the indexes that they owe. Run it
+// before anything is planned that changes something: a plan should begin with what there is.
+func (b *Builder) Recover(ctx context.Context) error {
+	if !b.Tree.Undone() {
+		return nil
+	}
+	errs := []error{b.Tree.Recover(ctx, b.Emit)}
+	for _, release := range b.Tree.Dirty() {
+		errs = append(errs, b.indexAbandoned(ctx, release))
+	}
+	return errors.Join(errs...)
+}
+
+// indexer returns what writes indexes here.
+func (b *Builder) indexer() *depmod.Indexer {
+	x := &depmod.Indexer{Root: b.Root, InstallTree: b.Tree.Options().InstallTree}
+	x.Cache = depmod.CacheFor(b.Root, x.InstallTree)
+	return x
+}
+
+// indexAbandoned writes the indexes of a kernel in place of a run that is no more.
+func (b *Builder) indexAbandoned(ctx context.Context, release string) error {
+	h, err := b.Tree.Lock(ctx, b.Emit, dkms.KernelLock(release))
+	if err != nil {
+		return err
+	}
+	defer h.Unlock()
+	if !slices.Contains(b.Tree.Dirty(), release) { // while we waited
+		return nil
+	}
+	if _, err := b.indexer().Index(ctx, release); err != nil {
+		return fmt.Errorf("write the indexes of kernel %s: %w", release, err)
+	}
+	if err := errors.Join(b.Tree.DropStale(release, b.Emit), b.Tree.SweepIndexes(release)); err != nil {
+		return err
+	}
+	b.Emit(Reindexed{Kernel: release})
+	return b.Tree.ClearDirty(release)
+}

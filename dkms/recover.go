@@ -1,0 +1,193 @@
+package dkms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"dkms-go/conf/sysroot"
+)
+
+// Recover completes or takes back what runs that are no more have left undone, and says so through events. What belongs to a
+// run that is still at work is left alone, and so is what cannot be known to be dead: everything here happens under a lock
+// that could be had at once. Lock does the same for what it locks, so nobody builds upon a half-done change.
+//
+// Indexes are not this room's business: Dirty names the kernels whose indexes have to be written.
+func (t *Tree) Recover(ctx context.Context, emit Emit) error {
+	locks := t.abandonedLocks()
+	var errs []error
+	for _, l := range locks {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(append(errs, &Error{Kind: Interrupted, Err: err})...)
+		}
+		errs = append(errs, t.tryAlone(l, func() error { return t.recoverLocked(l, emit) }))
+	}
+	if t.Undone() {
+		_ = t.root.RemoveEmpty(t.journalDir(), t.opt.DKMSTree) // it is for looks
+	}
+	return errors.Join(errs...)
+}
+
+// Sweep deletes what runs that are no more have left in the registry and the source tree beside the place where it was to
+// be: sources and build results that were never finished. Lock does so for what it locks.
+func (t *Tree) Sweep(ctx context.Context) error {
+	ms, err := t.Modules(Filter{})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, m := range ms {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(append(errs, &Error{Kind: Interrupted, Err: err})...)
+		}
+		errs = append(errs, t.tryAlone(ModuleLock(m), func() error { return errors.Join(t.sweep(ModuleLock(m)), t.Clean(m)) }))
+	}
+	return errors.Join(errs...)
+}
+
+// tryAlone calls f with a lock, unless somebody has it.
+func (t *Tree) tryAlone(l Lock, f func() error) error {
+	taken, err := t.tryLock(l)
+	var held *sysroot.HeldError
+	if errors.As(err, &held) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", l, err)
+	}
+	h := &Held{tree: t, locks: []*sysroot.Lock{taken}}
+	defer h.Unlock()
+	return f()
+}
+
+// Undone reports whether there is anything for Recover to do, or indexes to be written, by somebody.
+func (t *Tree) Undone() bool { return t.present(t.journalDir()) }
+
+// abandonedLocks returns the locks under which there are records, by name.
+func (t *Tree) abandonedLocks() []Lock {
+	ents, err := t.root.ReadDir(t.journalDir())
+	if err != nil {
+		return nil
+	}
+	var locks []Lock
+	for _, e := range ents {
+		name, p := splitPhase(e.Name())
+		if p == "" || p == unusable {
+			continue
+		}
+		l := Lock{name: name, what: strings.ReplaceAll(name, "!", " ")}
+		if !slices.Contains(locks, l) {
+			locks = append(locks, l)
+		}
+	}
+	return locks
+}
+
+// splitPhase splits the name of a record.
+func splitPhase(file string) (lock string, p phase) {
+	for _, p := range []phase{begun, doing, undoing, fresh, unusable} {
+		if lock, ok := strings.CutSuffix(file, string(p)); ok {
+			return lock, p
+		}
+	}
+	return "", ""
+}
+
+// undone reports whether there is a record for a lock.
+func (t *Tree) undone(l Lock) bool {
+	return slices.ContainsFunc([]phase{begun, doing, undoing}, func(p phase) bool { return t.present(t.recordFile(l.name, p)) })
+}
+
+// recoverLocked completes or takes back what the record of a lock says. The caller holds the lock alone.
+func (t *Tree) recoverLocked(l Lock, emit Emit) error {
+	if !t.present(t.journalDir()) {
+		return nil
+	}
+	if f := t.recordFile(l.name, fresh); t.present(f) { // of somebody who had not begun
+		if err := t.strike(&record{Under: l.name}, fresh); err != nil {
+			return err
+		}
+	}
+	for _, p := range []phase{begun, doing, undoing} {
+		if !t.present(t.recordFile(l.name, p)) {
+			continue
+		}
+		r, err := t.read(l.name, p)
+		if err != nil {
+			emit(RecordUnusable{File: t.recordFile(l.name, unusable), Err: err})
+			return t.root.Rename(t.recordFile(l.name, p), t.recordFile(l.name, unusable))
+		}
+		if err := t.resume(r, p); err != nil {
+			return fmt.Errorf("recover %s: %w", r.What, err)
+		}
+		emit(Recovered{What: r.What, Completed: p == doing})
+	}
+	return nil
+}
+
+// resume goes on with a record, in the direction that its phase gives.
+func (t *Tree) resume(r *record, p phase) error {
+	switch p {
+	case doing:
+		for _, c := range r.Changes {
+			if err := t.apply(c); err != nil {
+				return err
+			}
+		}
+	case undoing:
+		if err := t.takeBack(r); err != nil {
+			return err
+		}
+	}
+	return t.settle(r, p)
+}
+
+// sweep deletes what those who had a lock before have left beside the place where it was to be. The caller holds it alone.
+func (t *Tree) sweep(l Lock) error {
+	names := strings.Split(l.name, "!")
+	switch names[0] {
+	case "module":
+		m := Module{names[1], names[2]}
+		return errors.Join(
+			t.sweepDir(path.Dir(t.ModuleDir(m)), ".tmp_"+m.Version+"_"),
+			t.sweepDir(t.ModuleDir(m), ".tmp_source_"),
+			t.sweepDir(t.opt.SourceTree, "."+path.Base(t.SourceDir(m))+"."),
+		)
+	case "build":
+		i := Instance{Module{names[1], names[2]}, names[3], names[4]}
+		return t.sweepDir(path.Dir(t.BaseDir(i)), ".tmp_"+i.Arch+"_")
+	}
+	return nil
+}
+
+// sweepDir deletes the entries of a directory that begin with prefix and go on like a temporary name: six letters and digits,
+// and perhaps .old.
+func (t *Tree) sweepDir(dir, prefix string) error {
+	ents, err := t.root.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range ents {
+		if rest, ok := strings.CutPrefix(e.Name(), prefix); ok && temporary(rest) {
+			errs = append(errs, t.root.RemoveAll(path.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// temporary reports whether the last part of a name is one that nobody chose.
+func temporary(s string) bool {
+	s = strings.TrimSuffix(s, ".old")
+	if n := strings.LastIndexByte(s, '.'); n >= 0 {
+		s = s[n+1:]
+	}
+	return len(s) == 6 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
