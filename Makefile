@@ -77,8 +77,17 @@ e2e-kmod: build ## kmod's own tests of depmod, run against ours (KMOD=checkout)
 install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
 
+deb: build ## bin/dkms-go_*.deb, the same bytes for the same SOURCE_DATE_EPOCH
+	@GO='$(GO)' scripts/package deb
+
+rpm: build ## bin/dkms-go-*.rpm, likewise
+	@GO='$(GO)' scripts/package rpm
+
+arch: build ## bin/dkms-go-*.pkg.tar.zst, likewise
+	@GO='$(GO)' scripts/package arch
+
 clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod install clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod install deb rpm arch clean
