@@ -2,10 +2,10 @@ package depmod
 
 import (
 	"errors"
-	"fmt"
+	"os"
+	"slices"
 	"syscall"
 
-	"dkms-go/conf/sysroot"
 	"dkms-go/dkms/kmod"
 )
 
@@ -33,28 +33,33 @@ type Symbol struct {
 	Weak bool   // of a needed one: the module can do without
 }
 
-// readFacts reads the module file. An error is one of reading, which says nothing
-// about what is in the file; what is wrong in the file is Facts.Errno.
-func readFacts(root *sysroot.Root, file string) (Facts, error) {
-	host, err := root.Follow(file)
-	if err != nil {
-		return Facts{}, fmt.Errorf("read module %q: %w", file, err)
-	}
-	o, err := kmod.Open(root.Path(host))
+// readFacts reads an open module file. An error is one of reading, which says
+// nothing about what is in the file; what is wrong in the file is Facts.Errno.
+func readFacts(r *kmod.Reader, f *os.File) (Facts, error) {
+	o, err := r.Index(f)
 	var format *kmod.FormatError
-	if errors.As(err, &format) {
-		return Facts{Errno: syscall.EINVAL}, nil
-	}
-	if err != nil {
+	if err != nil && !errors.As(err, &format) {
 		return Facts{}, err
 	}
-	return Facts{
-		Aliases:  o.Aliases(),
-		Softdeps: o.Softdeps(),
-		Weakdeps: o.Weakdeps(),
-		Exports:  symbols(o.Exports()),
-		Needs:    symbols(o.Needs()),
-	}, nil
+	var facts Facts
+	switch {
+	case errors.Is(err, kmod.ErrMagic) && !tiny(f):
+		facts.Errno = syscall.ENOEXEC
+	case err != nil:
+		facts.Errno = syscall.EINVAL
+	}
+	if o == nil {
+		return facts, nil
+	}
+	facts.Aliases, facts.Softdeps, facts.Weakdeps = o.Aliases(), o.Softdeps(), o.Weakdeps()
+	facts.Exports, facts.Needs = symbols(o.Exports()), symbols(o.Needs())
+	return facts, nil
+}
+
+// tiny says whether a file is too short to have any magic number, for libkmod.
+func tiny(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Size() < 6
 }
 
 func symbols(from []kmod.Symbol) []Symbol {
@@ -63,4 +68,10 @@ func symbols(from []kmod.Symbol) []Symbol {
 		out[i] = Symbol{Name: s.Name, CRC: s.CRC, Weak: s.Weak}
 	}
 	return out
+}
+
+// equal says whether two files say the same.
+func (f *Facts) equal(g *Facts) bool {
+	return f.Errno == g.Errno && slices.Equal(f.Aliases, g.Aliases) && slices.Equal(f.Softdeps, g.Softdeps) &&
+		slices.Equal(f.Weakdeps, g.Weakdeps) && slices.Equal(f.Exports, g.Exports) && slices.Equal(f.Needs, g.Needs)
 }

@@ -7,6 +7,9 @@ type Index struct {
 	root  *sysroot.Root
 	dir   string // where they go
 	files []File
+
+	unchanged bool   // it is what lies in dir already
+	done      func() // to be called when it does; nil for nothing to do
 }
 
 // Files is what the index consists of, in the order in which kmod writes it.

@@ -2,13 +2,11 @@ package depmod
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sync/errgroup"
 
 	"dkms-go/conf/sysroot"
 )
@@ -41,6 +39,10 @@ func Scan(ctx context.Context, root *sysroot.Root, opt Options) (*Index, error) 
 	if err := s.read(ctx, list); err != nil {
 		return nil, err
 	}
+	if x, ok := s.current(list); ok {
+		x.done = func() { s.remember(x) }
+		return x, nil
+	}
 	s.loadSymbols(table, list)
 	s.resolve(table, list)
 	if err := s.rank(list); err != nil {
@@ -50,7 +52,9 @@ func Scan(ctx context.Context, root *sysroot.Root, opt Options) (*Index, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &Index{root: root, dir: opt.OutDir, files: files}, nil
+	x := &Index{root: root, dir: opt.OutDir, files: files}
+	x.done = func() { s.remember(x) }
+	return x, nil
 }
 
 // scan is the state of one Scan.
@@ -58,28 +62,21 @@ type scan struct {
 	root  *sysroot.Root
 	opt   Options
 	rules rules
+
+	// What read and current find out, see cache.go.
+	records   []record  // of each module
+	published published // what the last run has left behind
+	sameFacts bool      // as in the cache
+	reread    bool      // there is something to remember
+	newInputs [sha256.Size]byte
+	told      int // messages
 }
 
 func (s *scan) tell(level Level, format string, args ...any) {
+	s.told++
 	if s.opt.Tell != nil {
 		s.opt.Tell(Message{level, fmt.Sprintf(format, args...)})
 	}
-}
-
-// read reads the facts of all modules, on all processors.
-func (s *scan) read(ctx context.Context, list []*module) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, m := range list {
-		if ctx.Err() != nil {
-			break
-		}
-		g.Go(func() error {
-			m.Facts, m.readErr = readFacts(s.root, m.path)
-			return ctx.Err()
-		})
-	}
-	return g.Wait()
 }
 
 // compute gathers what several files are made of.

@@ -171,7 +171,7 @@ func (e *elfObject) header() ([]byte, elfLayout, error) {
 		return nil, elfLayout{}, err
 	}
 	if !bytes.HasPrefix(head, []byte(elf.ELFMAG)) {
-		return nil, elfLayout{}, malformed("elf", "bad magic number")
+		return nil, elfLayout{}, &FormatError{Part: "elf", Err: ErrMagic}
 	}
 	if len(head) < elf.EI_NIDENT {
 		return nil, elfLayout{}, malformed("elf", "header cut short")

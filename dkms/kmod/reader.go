@@ -28,7 +28,9 @@ const wholeSize = 128 << 10
 
 // Index reads from an open module file what indexes are made of. The Object says
 // nothing of signature and build id, and shares no memory with the Reader. Errors
-// are those of [Open].
+// are those of [Open], but less of the file needs to be in order: what depmod of
+// kmod takes from a damaged module is taken. When there is an Object beside an
+// error, then only the exported symbols are not known.
 func (r *Reader) Index(f *os.File) (_ *Object, err error) {
 	defer guard(&err)
 	src, err := r.open(f)
@@ -39,8 +41,8 @@ func (r *Reader) Index(f *os.File) (_ *Object, err error) {
 		return nil, err
 	}
 	o := &Object{}
-	if err := o.index(&r.elf); err != nil {
-		return nil, err
+	if o.index(&r.elf) != nil {
+		return tolerant(&r.elf)
 	}
 	return o, nil
 }
