@@ -217,11 +217,15 @@ func (w *elfWriter) file() []byte {
 	var header bytes.Buffer
 	if w.bits32 {
 		ident[elf.EI_CLASS] = byte(elf.ELFCLASS32)
-		_ = binary.Write(&header, w.order, elf.Header32{Ident: ident, Type: uint16(elf.ET_REL), Machine: uint16(w.machine), Version: 1,
-			Shoff: uint32(table), Ehsize: 52, Shentsize: 40, Shnum: uint16(len(w.sections)), Shstrndx: uint16(last)})
+		_ = binary.Write(&header, w.order, elf.Header32{
+			Ident: ident, Type: uint16(elf.ET_REL), Machine: uint16(w.machine), Version: 1,
+			Shoff: uint32(table), Ehsize: 52, Shentsize: 40, Shnum: uint16(len(w.sections)), Shstrndx: uint16(last),
+		})
 	} else {
-		_ = binary.Write(&header, w.order, elf.Header64{Ident: ident, Type: uint16(elf.ET_REL), Machine: uint16(w.machine), Version: 1,
-			Shoff: uint64(table), Ehsize: 64, Shentsize: 64, Shnum: uint16(len(w.sections)), Shstrndx: uint16(last)})
+		_ = binary.Write(&header, w.order, elf.Header64{
+			Ident: ident, Type: uint16(elf.ET_REL), Machine: uint16(w.machine), Version: 1,
+			Shoff: uint64(table), Ehsize: 64, Shentsize: 64, Shnum: uint16(len(w.sections)), Shstrndx: uint16(last),
+		})
 	}
 	copy(body, header.Bytes())
 	return append(body, out.Bytes()...)

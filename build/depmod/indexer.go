@@ -57,9 +57,8 @@ func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 	if err != nil {
 		return result, fmt.Errorf("index modules of kernel %q: %w", release, err)
 	}
-	info, err := x.Root.Stat(result.ModulesDep)
-	if err != nil || info.Size() > 0 {
-		return result, nil
+	if info, err := x.Root.Stat(result.ModulesDep); err != nil || info.Size() > 0 {
+		return result, err
 	}
 	result.Outcome = Cleaned
 	result.RemovedDir, err = x.clean(dir)

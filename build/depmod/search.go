@@ -19,8 +19,7 @@ type module struct {
 	path    string // inside the root
 	rel     string // below the kernel's directory; "" for those elsewhere
 	name    string
-	info    fs.FileInfo // as the directory told, nil unless it is a regular file there
-	readErr error       // see readFacts
+	readErr error // see readFacts
 
 	index int   // in the order of the indexes
 	needs []int // modules it needs, by index, each once; later in the order of loading

@@ -41,15 +41,24 @@ func depmodLine(args []string) (rootDir string, rest []string, ok bool) {
 // depmodOptions are those of kmod 34, in its order, and ours.
 func depmodOptions() []longOption {
 	return []longOption{
-		{long: "all", short: 'a'}, {long: "quick", short: 'A'},
-		{long: "basedir", short: 'b', value: true}, {long: "moduledir", short: 'm', value: true},
-		{long: "outdir", short: 'o', value: true}, {long: "config", short: 'C', value: true},
-		{long: "symvers", short: 'E', value: true}, {long: "filesyms", short: 'F', value: true},
-		{long: "errsyms", short: 'e'}, {long: "verbose", short: 'v'},
-		{long: "show", short: 'n'}, {long: "dry-run", short: 'n'},
-		{long: "symbol-prefix", short: 'P', value: true}, {long: "warn", short: 'w'},
-		{long: "version", short: 'V'}, {long: "help", short: 'h'},
-		{long: "files-of", value: true, exact: true}, {long: "cache", value: true, exact: true},
+		{long: "all", short: 'a'},
+		{long: "quick", short: 'A'},
+		{long: "basedir", short: 'b', value: true},
+		{long: "moduledir", short: 'm', value: true},
+		{long: "outdir", short: 'o', value: true},
+		{long: "config", short: 'C', value: true},
+		{long: "symvers", short: 'E', value: true},
+		{long: "filesyms", short: 'F', value: true},
+		{long: "errsyms", short: 'e'},
+		{long: "verbose", short: 'v'},
+		{long: "show", short: 'n'},
+		{long: "dry-run", short: 'n'},
+		{long: "symbol-prefix", short: 'P', value: true},
+		{long: "warn", short: 'w'},
+		{long: "version", short: 'V'},
+		{long: "help", short: 'h'},
+		{long: "files-of", value: true, exact: true},
+		{long: "cache", value: true, exact: true},
 	}
 }
 
