@@ -66,9 +66,10 @@ e2e-random: build ## random sequences with another dkms and ours, compared (UPST
 e2e-oracle: build ## what upstream's tests leave out, against upstream's dkms (UPSTREAM=checkout)
 	@scripts/e2e-oracle --upstream '$(UPSTREAM)'
 
-e2e-depmod: build ## indexes of real kernels, against kmod's depmod 30 and 34
+e2e-depmod: build ## indexes of real kernels, against kmod's depmod 30 and 34; twenty thousand random edits
 	@scripts/deps e2e
 	@scripts/e2e-depmod
+	env -u MAKELEVEL CGO_ENABLED=0 $(GO) test -count 1 -timeout 60m ./build/depmod -run 'Incremental' -steps 2500
 
 e2e-kmod: build ## kmod's own tests of depmod, run against ours (KMOD=checkout)
 	@scripts/deps test
