@@ -1,6 +1,7 @@
 package depmod
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -117,12 +118,12 @@ func loadCache(root *sysroot.Root, opt *Options) *cache {
 	return c
 }
 
-// save writes the cache. It need not survive a crash: a damaged one is found out.
-func (c *cache) save(root *sysroot.Root, file string) error {
+// saveCache writes a cache. It need not survive a crash: a damaged one is found out.
+func saveCache(root *sysroot.Root, file string, data []byte) error {
 	if err := root.MkdirAll(path.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return root.ReplaceLoosely(file, 0o644, encodeCache(c))
+	return root.ReplaceLoosely(file, 0o644, data)
 }
 
 // read gets the facts of all modules, from the cache where that knows the file.
@@ -134,11 +135,9 @@ func (s *scan) read(ctx context.Context, list []*module) error {
 		known[old.records[i].path] = &old.records[i]
 	}
 	s.records = make([]record, len(list))
-	s.sameFacts = true
-	if len(known) > 0 {
-		if err := s.recall(ctx, list, known); err != nil {
-			return err
-		}
+	sizes := make([]int64, len(list))
+	if err := s.recall(ctx, list, known, sizes); err != nil {
+		return err
 	}
 	unread := make([]int, 0, len(list))
 	for i := range list {
@@ -146,9 +145,10 @@ func (s *scan) read(ctx context.Context, list []*module) error {
 			unread = append(unread, i)
 		}
 	}
-	if err := s.readFiles(ctx, list, unread); err != nil {
+	if err := s.readFiles(ctx, list, unread, sizes); err != nil {
 		return err
 	}
+	s.sameFacts = true
 	for _, i := range unread {
 		was := known[list[i].path]
 		if list[i].readErr != nil {
@@ -162,8 +162,9 @@ func (s *scan) read(ctx context.Context, list []*module) error {
 	return nil
 }
 
-// recall takes from the cache what it knows of unchanged files.
-func (s *scan) recall(ctx context.Context, list []*module, known map[string]*record) error {
+// recall looks at all files, takes from the cache what it knows of unchanged ones,
+// and finds out the sizes of the others.
+func (s *scan) recall(ctx context.Context, list []*module, known map[string]*record, sizes []int64) error {
 	byDir := map[string][]int{}
 	var dirs []string
 	for i, m := range list {
@@ -181,12 +182,12 @@ func (s *scan) recall(ctx context.Context, list []*module, known map[string]*rec
 			}
 			defer d.Close()
 			for _, i := range byDir[dirs[n]] {
-				r := known[list[i].path]
-				if r == nil || !r.settled {
+				now, err := d.Stat(path.Base(list[i].path))
+				if err != nil {
 					continue
 				}
-				now, err := d.Stat(path.Base(list[i].path))
-				if err == nil && r.stamp == stampOf(&now) {
+				sizes[i] = now.Size
+				if r := known[list[i].path]; r != nil && r.settled && r.stamp == stampOf(&now) {
 					list[i].Facts, s.records[i] = r.facts, *r
 				}
 			}
@@ -195,38 +196,37 @@ func (s *scan) recall(ctx context.Context, list []*module, known map[string]*rec
 }
 
 // readFiles reads the modules with those numbers. The largest come first, so that
-// none of them is left for one processor in the end.
-func (s *scan) readFiles(ctx context.Context, list []*module, numbers []int) error {
-	sizes := make(map[int]int64, len(numbers))
-	if len(numbers) > 1 {
-		for _, i := range numbers {
-			if info, err := s.root.Stat(list[i].path); err == nil {
-				sizes[i] = info.Size()
-			}
+// none of them is left for one processor in the end; the others in their order,
+// which keeps to directories.
+func (s *scan) readFiles(ctx context.Context, list []*module, numbers []int, sizes []int64) error {
+	const large = 256 << 10
+	slices.SortStableFunc(numbers, func(a, b int) int {
+		if max(sizes[a], sizes[b]) < large {
+			return 0
 		}
-		numbers = slices.Clone(numbers)
-		slices.SortStableFunc(numbers, func(a, b int) int { return int(sizes[b] - sizes[a]) })
-	}
+		return cmp.Compare(sizes[b], sizes[a])
+	})
 	return inParallel(ctx, len(numbers), func() func(int) {
-		var r kmod.Reader
+		r := &recordReader{root: s.root}
 		return func(n int) {
 			m := list[numbers[n]]
-			s.records[numbers[n]], m.readErr = readRecord(&r, s.root, m.path)
+			s.records[numbers[n]], m.readErr = r.read(m.path)
 			m.Facts = s.records[numbers[n]].facts
 		}
 	})
 }
 
-// readRecord reads a module file. An error is one of reading, which says nothing
-// about what is in the file; what is wrong in the file is Facts.Errno.
-func readRecord(r *kmod.Reader, root *sysroot.Root, file string) (record, error) {
+// recordReader reads module files, one after the other.
+type recordReader struct {
+	root *sysroot.Root
+	kmod kmod.Reader
+}
+
+// read reads a module file. An error is one of reading, which says nothing about
+// what is in the file; what is wrong in the file is Facts.Errno.
+func (r *recordReader) read(file string) (record, error) {
 	none := record{path: file}
-	d, err := root.OpenDir(path.Dir(file))
-	if err != nil {
-		return none, err
-	}
-	defer d.Close()
-	f, err := d.Open(path.Base(file))
+	f, err := r.root.OpenNonblock(file)
 	if err != nil {
 		return none, err
 	}
@@ -237,7 +237,7 @@ func readRecord(r *kmod.Reader, root *sysroot.Root, file string) (record, error)
 		return none, err
 	}
 	now := stampOf(&s)
-	facts, err := readFacts(r, f)
+	facts, err := readFacts(&r.kmod, f)
 	return record{path: file, stamp: now, settled: now.settled(at), facts: facts}, err
 }
 
@@ -358,23 +358,30 @@ func sumOf(f File) (sum [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
-// remember is to be called when the indexes have been published. It keeps what
-// this run has read, and what it has left behind.
-func (s *scan) remember(x *Index) {
-	file := s.opt.cacheFile()
-	if file == "" || x.unchanged && !s.reread {
-		return
-	}
-	c := &cache{dir: s.opt.Dir, published: s.published}
+// prepare does as much of remembering as can be done while indexes are written.
+func (s *scan) prepare() *cacheWriter {
+	w := newCacheWriter()
 	for i := range s.records {
 		if s.records[i].path != "" {
-			c.records = append(c.records, s.records[i])
+			w.module(&s.records[i])
 		}
 	}
+	return w
+}
+
+// forgetful says whether there is nothing to remember of a run.
+func (s *scan) forgetful(x *Index) bool {
+	return s.opt.cacheFile() == "" || x.unchanged && !s.reread
+}
+
+// remember is to be called when the indexes have been published. It keeps what
+// this run has read, and what it has left behind.
+func (s *scan) remember(x *Index, w *cacheWriter) {
+	p := s.published
 	if !x.unchanged {
-		c.published = s.leftBehind(x)
+		p = s.leftBehind(x)
 	}
-	_ = c.save(s.root, file) // without, the next run takes longer
+	_ = saveCache(s.root, s.opt.cacheFile(), w.finish(s.opt.Dir, p)) // without, the next run takes longer
 }
 
 // leftBehind describes the indexes that have just been published.

@@ -38,24 +38,24 @@ type cacheWriter struct {
 	head, modules, texts, symbols []byte
 	strings                       []string
 	numbers                       map[string]uint32
-	textCount, symbolCount        uint32
 }
 
-func encodeCache(c *cache) []byte {
-	w := &cacheWriter{numbers: map[string]uint32{}}
+func newCacheWriter() *cacheWriter {
+	return &cacheWriter{numbers: make(map[string]uint32, 1<<16)}
+}
+
+// finish is the cache of the modules that the writer has been given.
+func (w *cacheWriter) finish(dir string, p published) []byte {
 	le := binary.LittleEndian
-	for i := range c.records {
-		w.module(&c.records[i])
-	}
-	head := w.string(nil, c.dir)
-	head = append(head, c.inputs[:]...)
-	for _, f := range c.files {
+	head := w.string(nil, dir)
+	head = append(head, p.inputs[:]...)
+	for _, f := range p.files {
 		head = le.AppendUint32(w.string(head, f.name), flag(f.settled))
 		head = append(f.stamp.append(head), f.sum[:]...)
 	}
 	out := append(make([]byte, 0, len(head)+len(w.modules)+len(w.texts)+len(w.symbols)+1<<20), cacheFormat...)
 	out = append(out, make([]byte, sha256.Size)...)
-	for _, n := range []int{len(c.records), len(w.strings), int(w.textCount), int(w.symbolCount), len(c.files)} {
+	for _, n := range []int{len(w.modules) / moduleSize, len(w.strings), len(w.texts) / textSize, len(w.symbols) / symbolSize, len(p.files)} {
 		out = le.AppendUint32(out, uint32(n))
 	}
 	for _, part := range [][]byte{head, w.modules, w.texts, w.symbols} {
@@ -111,7 +111,6 @@ func (w *cacheWriter) module(r *record) {
 		b = le.AppendUint32(b, uint32(len(texts)))
 		for _, t := range texts {
 			w.texts = w.string(w.texts, t)
-			w.textCount++
 		}
 	}
 	for _, symbols := range [][]Symbol{r.facts.Exports, r.facts.Needs} {
@@ -119,7 +118,6 @@ func (w *cacheWriter) module(r *record) {
 		for _, s := range symbols {
 			w.symbols = le.AppendUint32(w.symbols, w.number(s.Name)|flag(s.Weak)<<31)
 			w.symbols = le.AppendUint32(w.symbols, s.CRC)
-			w.symbolCount++
 		}
 	}
 	w.modules = b

@@ -8,8 +8,8 @@ type Index struct {
 	dir   string // where they go
 	files []File
 
-	unchanged bool   // it is what lies in dir already
-	done      func() // to be called when it does; nil for nothing to do
+	unchanged bool  // it is what lies in dir already
+	scan      *scan // what remembers
 }
 
 // Files is what the index consists of, in the order in which kmod writes it.

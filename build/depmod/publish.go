@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"golang.org/x/sync/errgroup"
+
 	"dkms-go/conf/sysroot"
 )
 
@@ -26,13 +28,20 @@ func (x *Index) Publish(ctx context.Context) error {
 		return err
 	}
 	defer g.Close()
-	if !x.unchanged {
-		if err := g.Replace(x.contents(ctx)); err != nil {
-			return fmt.Errorf("write the module indexes in %q: %w", x.dir, err)
-		}
+	var cache *cacheWriter
+	var work errgroup.Group
+	if !x.scan.forgetful(x) {
+		work.Go(func() error { cache = x.scan.prepare(); return nil })
 	}
-	if x.done != nil {
-		x.done()
+	if !x.unchanged {
+		err = g.Replace(x.contents(ctx))
+	}
+	_ = work.Wait()
+	if err != nil {
+		return fmt.Errorf("write the module indexes in %q: %w", x.dir, err)
+	}
+	if cache != nil {
+		x.scan.remember(x, cache)
 	}
 	return nil
 }

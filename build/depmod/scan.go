@@ -40,7 +40,7 @@ func Scan(ctx context.Context, root *sysroot.Root, opt Options) (*Index, error) 
 		return nil, err
 	}
 	if x, ok := s.current(list); ok {
-		x.done = func() { s.remember(x) }
+		x.scan = s
 		return x, nil
 	}
 	s.loadSymbols(table, list)
@@ -52,9 +52,7 @@ func Scan(ctx context.Context, root *sysroot.Root, opt Options) (*Index, error) 
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{root: root, dir: opt.OutDir, files: files}
-	x.done = func() { s.remember(x) }
-	return x, nil
+	return &Index{root: root, dir: opt.OutDir, files: files, scan: s}, nil
 }
 
 // scan is the state of one Scan.

@@ -1,7 +1,6 @@
 package sysroot
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path"
@@ -26,24 +25,8 @@ func (r *Root) OpenDir(abs string) (*Dir, error) {
 	return &Dir{root: r, abs: abs, f: f}, nil
 }
 
-// Close closes the directory. Files opened from it stay open.
+// Close closes the directory.
 func (d *Dir) Close() error { return d.f.Close() }
-
-// Open opens the file of that name, which is one element of a path, for reading.
-// A link is followed as if chrooted. A named pipe is not waited for.
-func (d *Dir) Open(name string) (*os.File, error) {
-	for {
-		fd, err := unix.Openat(int(d.f.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-		switch {
-		case err == nil:
-			return os.NewFile(uintptr(fd), d.root.Path(path.Join(d.abs, name))), nil
-		case errors.Is(err, unix.ELOOP):
-			return d.root.open("open", path.Join(d.abs, name), unix.O_RDONLY|unix.O_NONBLOCK)
-		case !errors.Is(err, unix.EINTR):
-			return nil, &fs.PathError{Op: "open", Path: d.root.Path(path.Join(d.abs, name)), Err: err}
-		}
-	}
-}
 
 // Stat describes the file of that name in the words of stat(2). A link is followed
 // as if chrooted.

@@ -126,12 +126,6 @@ func (g *Group) prepare(contents []Content) error {
 			return err
 		}
 	}
-	if err := g.root.syncDir(g.new); err != nil {
-		return err
-	}
-	if err := g.root.syncDir(aside); err != nil {
-		return err
-	}
 	if err := g.rename(aside, g.old); err != nil {
 		return err
 	}
@@ -228,7 +222,11 @@ func (g *Group) rename(from, to string) error {
 // commit gives up the way back. What is left after that is rubbish, so failing to
 // remove it is no failure of the group; the next one will.
 func (g *Group) commit() error {
-	if err := g.rename(g.old, filepath.Join(g.new, "old")); err != nil {
+	err := g.rename(g.old, filepath.Join(g.new, "old"))
+	if err == nil {
+		err = g.root.syncDir(g.host)
+	}
+	if err != nil {
 		return errors.Join(err, g.recover())
 	}
 	_ = g.discard(g.new)

@@ -16,6 +16,12 @@ func (r *Root) Open(abs string) (*os.File, error) {
 	return r.open("open", abs, unix.O_RDONLY)
 }
 
+// OpenNonblock is Open for a file that may turn out to be a named pipe or a
+// device, which is not waited for.
+func (r *Root) OpenNonblock(abs string) (*os.File, error) {
+	return r.open("open", abs, unix.O_RDONLY|unix.O_NONBLOCK)
+}
+
 // ReadFile returns the content of the file at abs. Links are followed as if
 // chrooted.
 func (r *Root) ReadFile(abs string) ([]byte, error) {

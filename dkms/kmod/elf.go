@@ -27,6 +27,9 @@ func (s source) bytes(part string, offset, size uint64) ([]byte, error) {
 		return s.data[offset : offset+size : offset+size], nil
 	}
 	b := make([]byte, size)
+	if size == 0 {
+		return b, nil
+	}
 	_, err := s.r.ReadAt(b, int64(offset))
 	return b, err
 }

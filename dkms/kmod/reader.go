@@ -11,8 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Reader reads many modules, one after the other, in the same memory: that of the
-// largest so far. It must not be used by two goroutines at once. The zero value is
+// Reader reads many modules, one after the other, in the same memory. It must not be used by two goroutines at once. The zero value is
 // ready; nothing has to be closed.
 type Reader struct {
 	file, module []byte
@@ -25,6 +24,9 @@ type Reader struct {
 // wholeSize is up to where it is faster to read a file than to look for what is
 // needed of it.
 const wholeSize = 128 << 10
+
+// keepSize is how much memory a Reader keeps in any case, for each of its buffers.
+const keepSize = 4 << 20
 
 // Index reads from an open module file what indexes are made of. The Object says
 // nothing of signature and build id, and shares no memory with the Reader. Errors
@@ -61,6 +63,9 @@ func (r *Reader) open(f *os.File) (source, error) {
 		return source{}, &FormatError{Part: "file", Err: ErrTooLarge}
 	}
 	start := min(size, wholeSize)
+	if int64(cap(r.file)) > max(keepSize, 8*size) {
+		r.file = nil
+	}
 	r.file = sized(r.file, start)
 	if err := r.fill(f, 0, start); err != nil {
 		return source{}, err
@@ -109,6 +114,9 @@ func (r *Reader) fill(f *os.File, from, to int64) error {
 // unpack is the file as its compression says, in memory of the Reader.
 func (r *Reader) unpack(c Compression) (module []byte, err error) {
 	limit := sizeLimit(len(r.file))
+	if cap(r.module) > max(keepSize, 64*len(r.file)) {
+		r.module = nil // was for a much larger one
+	}
 	switch c {
 	case None:
 		return r.file, nil
