@@ -48,7 +48,7 @@ type world struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	base := t.TempDir()
-	if shm, err := os.MkdirTemp("/dev/shm", "depmod"); err == nil { // where syncing costs nothing
+	if shm, err := os.MkdirTemp("/dev/shm", "depmod"); err == nil { //nolint:usetesting // where syncing costs nothing
 		t.Cleanup(func() { os.RemoveAll(shm) })
 		base = shm
 	}

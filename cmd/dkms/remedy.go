@@ -50,7 +50,7 @@ func remedy(e *dkms.Error) string {
 	case dkms.NoSpace:
 		return "make room there, see df(1); then type it again"
 	case dkms.IndexFailed:
-		return "see what depmod says: depmod -a " + e.Instance.Kernel
+		return "see what is in the way: dkms depmod " + e.Instance.Kernel
 	case dkms.VacateFailed, dkms.AutoinstallFailed:
 		return "mend what is reported above, and type it again"
 	case dkms.SystemUnknown:
