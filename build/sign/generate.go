@@ -26,11 +26,14 @@ func moduleSigningOnly() asn1.ObjectIdentifier {
 // validity of a certificate made here: 36500 days.
 const validity = 36500 * 24 * time.Hour
 
-// generate makes an RSA key of 2048 bits and a self-signed certificate for it,
+// keyBits is the size of RSA keys made here, which every kernel and firmware takes.
+const keyBits = 2048
+
+// generate makes an RSA key and a self-signed certificate for it,
 // with the contents upstream gets from openssl req -x509 and the usage above: key
 // as unencrypted PKCS #8 in PEM, certificate in DER.
-func generate(now time.Time) (keyPEM, certDER []byte, err error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+func generate(now time.Time, bits int) (keyPEM, certDER []byte, err error) {
+	key, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
 		return nil, nil, fmt.Errorf("generate signing key: %w", err)
 	}

@@ -157,10 +157,17 @@ func FuzzParseKey(f *testing.F) {
 		f.Add([]byte(id.keys["encrypted"]))
 		f.Add([]byte(id.der))
 	}
+	seeds, err := filepath.Glob("testdata/keys/*")
+	if err != nil || len(seeds) == 0 {
+		f.Fatal(seeds, err)
+	}
+	for _, name := range seeds {
+		f.Add(readFile(f, name))
+	}
 	module := "module"
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = sign.ParseCertificate(data)
-		key, err := sign.ParseKey(data, nil)
+		key, err := sign.ParseKey(data, known("x"))
 		if err != nil {
 			if key != nil {
 				t.Errorf("ParseKey(%q) = %v and %v", data, key, err)

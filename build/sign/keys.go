@@ -139,7 +139,7 @@ func pending(pair Pair) string {
 // create makes a new pair. The message is why it could not, or nil. No half of a
 // pair stays behind: a new key has signed nothing yet.
 func (r *Request) create(pair Pair) Message {
-	key, certificate, err := generate(r.Now())
+	key, certificate, err := generate(r.Now(), cmp.Or(r.bits, keyBits))
 	if err != nil {
 		return KeyNotGenerated{Path: pair.Key, Err: err}
 	}
@@ -147,16 +147,26 @@ func (r *Request) create(pair Pair) Message {
 		if _, missing := r.Root.Stat(path.Dir(pair.Key)); missing != nil {
 			return KeyNotGenerated{Path: pair.Key, Err: missing}
 		}
-		return CertNotGenerated{Path: pair.Certificate, Err: err}
+		return CertNotGenerated{Path: pair.Certificate, Err: r.undo(err, pending(pair), certificate)}
 	}
 	if err := r.Root.WriteNew(pair.Key, key, 0o600); err != nil {
-		return KeyNotGenerated{Path: pair.Key, Err: errors.Join(err, r.Root.Remove(pending(pair)))}
+		err = r.undo(r.undo(err, pair.Key, key), pending(pair), certificate)
+		return KeyNotGenerated{Path: pair.Key, Err: err}
 	}
 	if err := r.setAside(pair); err != nil {
-		err = errors.Join(err, r.Root.Remove(pair.Key), r.Root.Remove(pending(pair)))
+		err = r.undo(r.undo(r.undo(err, pair.Key, key), pending(pair), certificate), pair.Certificate, certificate)
 		return CertNotGenerated{Path: pair.Certificate, Err: err}
 	}
 	return nil
+}
+
+// undo removes a file that holds what was just written: not all that has failed
+// has had no effect. It adds its own failure to err.
+func (r *Request) undo(err error, abs string, content []byte) error {
+	if now, readErr := r.Root.ReadFile(abs); readErr != nil || !bytes.Equal(now, content) {
+		return err
+	}
+	return errors.Join(err, r.Root.Remove(abs))
 }
 
 // resume completes a pair that a crash has left half made.

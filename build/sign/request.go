@@ -42,6 +42,7 @@ type Request struct {
 	LookPath func(program string) (path string, ok bool) // PATH, inside Root
 	Now      func() time.Time                            // begin of a new certificate's validity
 	Output   io.Writer                                   // terminal of update-secureboot-policy --enroll-key
+	bits     int                                         // of a new key, if not 2048; for tests
 	Report   func(Message)                               // nil: nobody listens
 }
 

@@ -124,7 +124,7 @@ func parseSigner(der []byte) (*signer, error) {
 		return nil, err
 	}
 	var signed readSignedData
-	if err := unmarshal(outer.Content.FullBytes, &signed); err != nil {
+	if err := unmarshal(outer.Content.Bytes, &signed); err != nil {
 		return nil, err
 	}
 	if !outer.Type.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}) || len(signed.Signers) != 1 {
