@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	if done, status := proc.Helper(os.Args); done {
 		os.Exit(status)
 	}
-	testscript.Main(m, map[string]func(){"dkms": main})
+	testscript.Main(m, map[string]func(){"dkms": main, "sign-file": main})
 }
 
 // TestScript runs the command line scripts of testdata/script. Each works below a directory of its own, where
@@ -48,6 +48,7 @@ func TestScript(t *testing.T) {
 			"output":  output,
 			"pair":    pair,
 			"depmods": depmods,
+			"siglist": siglist,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -143,6 +144,14 @@ func pair(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), der, 0o644))
+}
+
+// siglist makes a file of efivarfs that holds a certificate: siglist FILE CERTIFICATE
+func siglist(ts *testscript.TestScript, _ bool, args []string) {
+	pem, list := filepath.Join(ts.Getenv("WORK"), "siglist.pem"), filepath.Join(ts.Getenv("WORK"), "siglist")
+	ts.Check(ts.Exec("openssl", "x509", "-inform", "DER", "-in", args[1], "-out", pem))
+	ts.Check(ts.Exec("cert-to-efi-sig-list", pem, list))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\x07\x00\x00\x00"+ts.ReadFile(list)), 0o644))
 }
 
 // image makes $ROOT a small system: the programs named, with the libraries they need, and an os-release file.

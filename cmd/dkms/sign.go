@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"dkms-go/build"
 	"dkms-go/build/sign"
@@ -26,6 +27,10 @@ func (s *session) sign(ctx context.Context) error {
 		files[n] = s.abs(f)
 	}
 	errs, err := s.SignFiles(ctx, files, s.keyTarget(), s.keyPair())
+	var unusable *dkms.Error
+	if errors.As(err, &unusable) && unusable.Kind == dkms.SigningKeyUnusable {
+		return reportedError{err} // the messages have said why
+	}
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (r *Root) LockGroup(ctx context.Context, abs, name string) (*Group, error) 
 	}
 	host, err := r.follow("open", abs)
 	if err == nil {
-		err = flock(ctx, dir)
+		err = lockDir(ctx, dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
@@ -70,14 +70,14 @@ func (r *Root) LockGroup(ctx context.Context, abs, name string) (*Group, error) 
 // Close unlocks the group.
 func (g *Group) Close() error { return g.dir.Close() }
 
-// flock waits for a lock on a directory. A file system without locks does without.
-func flock(ctx context.Context, dir *os.File) error {
+// lockDir waits for a lock on a directory. A file system without locks does without.
+func lockDir(ctx context.Context, dir *os.File) error {
 	for {
-		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := flock(dir, false)
 		switch {
 		case err == nil, errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP):
 			return nil
-		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+		case !errors.Is(err, unix.EWOULDBLOCK):
 			return &fs.PathError{Op: "flock", Path: dir.Name(), Err: err}
 		}
 		select {
@@ -199,7 +199,7 @@ func (g *Group) copyAside(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return g.root.replace(to, info.Mode().Perm(), func(dst *os.File) error { return copyContent(dst, src) })
+	return g.root.replace(to, info.Mode().Perm(), durable, func(dst *os.File) error { return copyContent(dst, src) })
 }
 
 // swap lets the new files take their places.
