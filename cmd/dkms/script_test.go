@@ -49,6 +49,7 @@ func TestScript(t *testing.T) {
 			"pair":    pair,
 			"depmods": depmods,
 			"siglist": siglist,
+			"refused": refused,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -144,6 +145,20 @@ func pair(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), der, 0o644))
+}
+
+// refused says that hello/1.0 is built, unsigned and not installed for $K, and unbuilds it: refused
+func refused(ts *testscript.TestScript, _ bool, _ []string) {
+	wantStatus(ts, false, []string{"hello/1.0, " + ts.Getenv("K") + ", x86_64: built"})
+	base := filepath.Join(ts.Getenv("VAR"), "hello/1.0", ts.Getenv("K"), "x86_64/module")
+	lines(ts, false, []string{base, "hello.ko"})
+	if text := ts.ReadFile(filepath.Join(base, "hello.ko")); strings.Contains(text, "Module signature") {
+		ts.Fatalf("the build is signed")
+	}
+	if _, err := os.Lstat(filepath.Join(ts.Getenv("LIB"), ts.Getenv("K"), "updates")); err == nil {
+		ts.Fatalf("something is installed")
+	}
+	ts.Check(ts.Exec("dkms", append([]string{"unbuild", "hello/1.0", "-k", ts.Getenv("K")}, trees(ts)...)...))
 }
 
 // siglist makes a file of efivarfs that holds a certificate: siglist FILE CERTIFICATE
