@@ -49,6 +49,10 @@ type Cmd struct {
 	// Confine takes rights away from the program. Nil takes none.
 	Confine *Confine
 
+	// Private gives the program, and whatever it starts, a view of the machine
+	// of its own. Nil leaves it ours. It cannot be had together with Confine.
+	Private *Private
+
 	// Timeout stops the program after that time, as the end of the context
 	// does. Zero means never.
 	Timeout time.Duration

@@ -1,14 +1,7 @@
 package proc
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -58,48 +51,15 @@ func (c *Confine) harmless() bool {
 	return c != nil && c.ReadOnly && len(c.Writable) == 0
 }
 
-// order is what the helper is told to do.
-type order struct {
-	Confine Confine
-	Program string // what to execute, inside Root
-	Root    string // where to chroot to, or empty
-	Dir     string // where to change to, or empty
-	Report  int    // the descriptor to report on
-}
-
-// The helper is recognised by its name together with the beginning of its first
-// argument. Nobody types the former, and a program that never calls Helper
-// takes the latter for an option it does not know and ends, rather than
-// doing its usual work once more.
-const (
-	helperName   = "dkms: confined program, about to start"
-	helperOption = "--confine-as="
-)
-
 // startConfined starts the program by way of the helper, with as many new
 // namespaces as can be had.
 func startConfined(c Cmd, program string, files []*os.File) (*leader, error) {
-	report, to, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer to.Close()
-	text, err := json.Marshal(order{
-		Confine: *c.Confine, Program: program, Root: c.Root, Dir: c.Dir, Report: len(files),
-	})
-	if err != nil {
-		return nil, errors.Join(err, report.Close())
-	}
-	argv := append([]string{helperName, helperOption + string(text)}, c.Args...)
 	for _, sys := range namespaces(c.Confine) {
-		process, err := os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{
-			Env: environ(c), Files: append(files, to), Sys: sys,
-		})
+		l, err := startHelper(c, program, files, sys)
 		if err == nil {
-			return &leader{Process: process, program: program, report: report}, nil
+			return l, nil
 		}
 	}
-	_ = report.Close()
 	// Without /proc there is no helper.
 	return startUnhelped(c, program, files)
 }
@@ -157,35 +117,4 @@ func startUnhelped(c Cmd, program string, files []*os.File) (*leader, error) {
 		return startPlain(c, program, files)
 	}
 	return &leader{Process: process, program: program}, nil
-}
-
-// The helper reports on a pipe that execve closes: first that it is there, then
-// nothing if all went well, or the step that failed and its errno.
-const helperHere = "helper "
-
-// confinementError returns what the helper, which has ended, reported.
-func (l *leader) confinementError(c Cmd) error {
-	if l.report == nil {
-		return nil
-	}
-	said, err := io.ReadAll(l.report)
-	if err != nil {
-		return err
-	}
-	text, here := strings.CutPrefix(string(said), helperHere)
-	if !here {
-		return fmt.Errorf("confine program %q: the running program does not call proc.Helper", c.Args[0])
-	}
-	if text == "" {
-		return nil
-	}
-	step, number, _ := strings.Cut(text, " ")
-	errno, err := strconv.Atoi(number)
-	if err != nil {
-		return fmt.Errorf("confine program %q: %s", c.Args[0], text)
-	}
-	if step == "execve" {
-		return startError(c, l.program, &fs.PathError{Op: "fork/exec", Path: l.program, Err: syscall.Errno(errno)})
-	}
-	return fmt.Errorf("confine program %q: %w", c.Args[0], os.NewSyscallError(step, syscall.Errno(errno)))
 }

@@ -38,17 +38,38 @@ func Helper(args []string) (done bool, status int) {
 	_ = unix.CloseRange(uint(o.Report), math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	report := os.NewFile(uintptr(o.Report), "report")
 	fmt.Fprint(report, helperHere)
-	step, err := o.become(args[2:])
-	var errno syscall.Errno
-	errors.As(err, &errno)
-	fmt.Fprintf(report, "%s %d", step, int(errno))
+	fmt.Fprint(report, o.become(args[2:]))
 	return true, 127
 }
 
-// become confines the process and executes the program. It returns the step
-// that failed. Only those fail without which the program would run in a wrong
-// place; rights that cannot be given up are kept.
-func (o order) become(args []string) (step string, err error) {
+// become puts the process into its place, confines it and executes the program,
+// or starts it if the process is to stay. It returns what is to be reported.
+// Only those steps fail without which the program would run in a wrong place;
+// rights that cannot be given up are kept.
+func (o order) become(args []string) (report string) {
+	if step, err := o.enter(); err != nil {
+		return failed(step, err)
+	}
+	if o.Confine != nil {
+		_ = o.Confine.landlock() // first, because nobody may not open all of Writable
+		o.Confine.dropUser()
+	}
+	switch {
+	case o.Program == "":
+		return helperEnded + " 0"
+	case o.Private != nil:
+		return o.attend(args)
+	}
+	return failed("execve", syscall.Exec(o.Program, args, os.Environ())) //nolint:forbidigo // what the parent has set for this child
+}
+
+// enter goes to where the program is to run. It returns the step that failed.
+func (o order) enter() (step string, err error) {
+	if o.Private != nil {
+		if err := o.Private.detach(); err != nil {
+			return "mount", err
+		}
+	}
 	if o.Root != "" {
 		if err := unix.Chroot(o.Root); err != nil {
 			return "chroot", err
@@ -57,12 +78,22 @@ func (o order) become(args []string) (step string, err error) {
 			return "chdir", err
 		}
 	}
+	if o.Private != nil {
+		if err := o.Private.arrange(); err != nil {
+			return "mount", err
+		}
+	}
 	if o.Dir != "" {
 		if err := unix.Chdir(o.Dir); err != nil {
 			return "chdir", err
 		}
 	}
-	_ = o.Confine.landlock() // first, because nobody may not open all of Writable
-	o.Confine.dropUser()
-	return "execve", syscall.Exec(o.Program, args, os.Environ()) //nolint:forbidigo // what the parent has set for this child
+	return "", nil
+}
+
+// failed is the report of a step that failed.
+func failed(step string, err error) string {
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	return fmt.Sprintf("%s %d", step, int(errno))
 }

@@ -83,10 +83,11 @@ func (h Host) Run(ctx context.Context, c Cmd) error {
 	if err != nil {
 		return err
 	}
-	if err := leader.confinementError(c); err != nil {
+	ended, err := leader.reported(c, state.Sys().(syscall.WaitStatus))
+	if err != nil && stopped == nil { // who is stopped right away has nothing to report
 		return err
 	}
-	return result(c, state.Sys().(syscall.WaitStatus), streams.tail, stopped, copied)
+	return result(c, ended, streams.tail, stopped, copied)
 }
 
 // errTimeout is why supervise stopped a program that ran for too long.

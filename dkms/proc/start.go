@@ -39,7 +39,10 @@ func start(c Cmd, stdio []*os.File) (*leader, error) {
 		program = abs
 	}
 	files := append(append([]*os.File(nil), stdio...), c.ExtraFiles...)
-	if c.Confine != nil {
+	switch {
+	case c.Private != nil:
+		return startPrivate(c, program, files)
+	case c.Confine != nil:
 		return startConfined(c, program, files)
 	}
 	return startPlain(c, program, files)
