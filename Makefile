@@ -75,6 +75,10 @@ e2e-kmod: build ## kmod's own tests of depmod, run against ours (KMOD=checkout)
 	@scripts/deps test
 	@scripts/e2e-kmod --kmod '$(KMOD)'
 
+e2e-jobserver: ## the jobserver with make 4.4, which knows named pipes (ROOT=directory with such a make)
+	@scripts/deps e2e
+	@scripts/e2e-jobserver $(ROOT)
+
 install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
 
@@ -91,4 +95,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod install deb rpm arch clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver install deb rpm arch clean

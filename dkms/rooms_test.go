@@ -26,13 +26,14 @@ func mayImport() map[string][]string {
 		"conf":             {"conf/sysroot", "dkms/proc"},
 		"dkms/kernel":      {"conf", "conf/sysroot", "dkms/kmod"},
 		"dkms":             {"conf", "conf/sysroot", "dkms/kernel", "dkms/kmod", "dkms/proc"},
-		"build/kbuild":     {"conf", "conf/sysroot", "dkms/kernel", "dkms/proc"},
+		"build/jobserver":  {"conf/sysroot", "dkms/proc"},
+		"build/kbuild":     {"conf", "conf/sysroot", "dkms/kernel", "dkms/proc", "build/jobserver"},
 		"build/sign":       {"conf/sysroot", "dkms/kmod"},
 		"build/sign/trust": {"conf/sysroot", "dkms/kmod"},
 		"build/depmod":     {"conf/sysroot", "dkms/kmod"},
 		"build": {
 			"conf", "conf/sysroot", "dkms", "dkms/kernel", "dkms/kmod", "dkms/proc",
-			"build/kbuild", "build/sign", "build/sign/trust", "build/depmod",
+			"build/jobserver", "build/kbuild", "build/sign", "build/sign/trust", "build/depmod",
 		},
 		"hooks": {"conf", "conf/sysroot", "dkms", "dkms/kernel", "build"},
 		"cmd/dkms": {

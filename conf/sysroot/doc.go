@@ -28,7 +28,7 @@
 // the second the old name may come back. A crash can leave a temporary file
 // named ".<name>.XXXXXX" behind and nothing else.
 //
-// MkdirTemp, Create, Append, Rewrite, Chmod and CopyTree are for scratch work such as
+// MkdirTemp, MkfifoTemp, Create, Append, Rewrite, Chmod and CopyTree are for scratch work such as
 // build directories. They are as fast as the file system allows, and durable
 // only after SyncTree.
 //
