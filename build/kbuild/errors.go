@@ -3,6 +3,7 @@ package kbuild
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // EmptySourceError says that a source directory has fewer than two visible
@@ -30,6 +31,22 @@ func (e *MakeError) Error() string {
 	}
 	return text + "see " + e.Log
 }
+
+// TimeoutError says that the commands of a build took longer than Job.Timeout
+// and that the one at work was stopped. The log is kept.
+type TimeoutError struct {
+	After time.Duration
+	Step  string // the description of the step at work, or the program
+	Log   string
+	err   error // *proc.ExitError, of what was stopped
+}
+
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("the build took longer than %v and was stopped (%s), see %s", e.After, e.Step, e.Log)
+}
+
+// Unwrap returns the *proc.ExitError of the command that was stopped.
+func (e *TimeoutError) Unwrap() error { return e.err }
 
 // PatchProblem is what was wrong with a patch.
 type PatchProblem string

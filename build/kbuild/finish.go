@@ -21,7 +21,8 @@ func (t *Tree) Strip(ctx context.Context, abs string) error {
 
 // Compress packs a module file the way compression names ("gz", "xz" or
 // "zst"; "" leaves it alone) with the program of that format. options are
-// those of framework.conf, split at blanks. It returns the file to go on with:
+// those of framework.conf, split at blanks. It returns the file to go on with,
+// as commands of the build see it:
 // the packed one, or after a failure the file it was given along with the
 // error.
 func (t *Tree) Compress(ctx context.Context, abs, compression, options string) (string, error) {
@@ -41,12 +42,9 @@ func (t *Tree) Compress(ctx context.Context, abs, compression, options string) (
 
 // tool runs a program on a product, outside of the log.
 func (t *Tree) tool(ctx context.Context, program string, args ...string) error {
-	return t.job.Runner.Run(ctx, proc.Cmd{
+	return t.run(ctx, program, proc.Cmd{
 		Args:   slices.Concat([]string{program}, args),
-		Dir:    t.job.BuildDir,
-		Env:    t.env,
-		Root:   t.job.Root.Dir(),
 		Stdout: t.job.Stderr,
 		Stderr: t.job.Stderr,
-	})
+	}, false)
 }

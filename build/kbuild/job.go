@@ -2,13 +2,13 @@ package kbuild
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path"
 	"strings"
 	"time"
 
+	"dkms-go/build/jobserver"
 	"dkms-go/conf"
 	"dkms-go/conf/sysroot"
 	"dkms-go/dkms/kernel"
@@ -29,7 +29,23 @@ type Job struct {
 	BuildDir  string // T/M/V/build
 	Overrides string // /etc/dkms/M: may hold patches/ and scripts that replace the module's own; "" for none
 
-	Jobs             string   // parallel_jobs; "" gives a plain -j
+	Jobs string // parallel_jobs; "" gives a plain -j
+	// Jobserver has commands wait for a token of their own, and make, which then
+	// gets no -j on its command line, draw more from it. Nil: nobody else works.
+	Jobserver *jobserver.Server
+
+	// Private has the build see a directory of its own at BuildDir, so that the
+	// module can be built for several kernels at once. Only where proc.Privacy
+	// finds nothing against it; other builds of a module version take turns.
+	Private bool
+	// Began is when the caller began its work. What a build that failed before
+	// left at BuildDir goes, as with upstream; what one left since then stays.
+	// Private builds heed it; the zero value lets all go.
+	Began time.Time
+	// Timeout is how long the commands of this build may take together. The time
+	// that they wait for tokens does not count. Zero means for ever.
+	Timeout time.Duration
+
 	Env              []string // environment to start from, without CC, CXX, CFLAGS, CXXFLAGS, LDFLAGS
 	BuildEnvironment string   // build_environment of framework.conf; "" for none
 	Release          string   // for the head of make.log: what dkms --version prints
@@ -62,13 +78,14 @@ func CheckSource(root *sysroot.Root, dir string) error {
 // Build copies the source into a new build directory, applies patches, runs
 // PRE_BUILD and make, and checks that every record has its product (do_build,
 // from the compiler environment on). Errors are *PatchError, *ScriptError,
-// *MakeError, *MissingProductError, or of the file system. When ctx ends the
-// build directory is emptied and ctx's error returned; after every other error
-// the directory stays with its make.log.
+// *MakeError, *MissingProductError, *TimeoutError, or of the file system. When
+// ctx ends the build directory is emptied and ctx's error returned; after every
+// other error the directory stays at BuildDir, with its make.log. After success
+// Discard or Keep must follow.
 func Build(ctx context.Context, j Job) (*Tree, error) {
-	t := &Tree{job: j, log: &makeLog{root: j.Root, abs: path.Join(j.BuildDir, "make.log")}}
+	t := newTree(j)
 	if err := t.build(ctx); err != nil {
-		return nil, t.cancelled(ctx, err)
+		return nil, t.failed(ctx, err)
 	}
 	return t, nil
 }
@@ -78,7 +95,7 @@ func (t *Tree) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.populate(ctx); err != nil {
+	if err := t.prepare(ctx); err != nil {
 		return fmt.Errorf("prepare build directory: %w", err)
 	}
 	if err := t.log.start(&t.job); err != nil {
@@ -108,14 +125,24 @@ func (t *Tree) configure(ctx context.Context) (command string, err error) {
 	return t.job.makeCommand(ctx, toolchain.LLVM)
 }
 
+// prepare sees to it that there is a build directory, and that it is ours.
+func (t *Tree) prepare(ctx context.Context) error {
+	if t.job.Private {
+		if err := t.claim(); err != nil {
+			return err
+		}
+	}
+	return t.populate(ctx)
+}
+
 // populate makes the build directory anew: a full copy of the source, with the
 // administrator's patches over it.
 func (t *Tree) populate(ctx context.Context) error {
 	j := &t.job
-	if err := j.Root.RemoveAll(j.BuildDir); err != nil {
+	if err := j.Root.RemoveAll(t.dir); err != nil {
 		return err
 	}
-	if err := j.Root.CopyTree(ctx, j.Source, j.BuildDir); err != nil {
+	if err := j.Root.CopyTree(ctx, j.Source, t.dir); err != nil {
 		return err
 	}
 	if j.Overrides == "" {
@@ -125,7 +152,7 @@ func (t *Tree) populate(ctx context.Context) error {
 	if info, err := j.Root.Stat(patches); err != nil || !info.IsDir() {
 		return nil //nolint:nilerr // there is no overlay
 	}
-	target := path.Join(j.BuildDir, "patches")
+	target := path.Join(t.dir, "patches")
 	if err := j.Root.MkdirAll(target, 0o755); err != nil {
 		return err
 	}
@@ -133,29 +160,12 @@ func (t *Tree) populate(ctx context.Context) error {
 }
 
 func (t *Tree) make(ctx context.Context, command string) error {
-	result, err := t.step(ctx, "Building module(s)", command)
+	result, err := t.step(ctx, "Building module(s)", command, t.job.jobserved(command))
 	if err != nil {
 		return err
 	}
 	if result.status != 0 {
-		return &MakeError{Status: result.status, Command: command, Log: t.log.abs, Tail: result.tail()}
+		return &MakeError{Status: result.status, Command: command, Log: t.logPath(), Tail: result.tail()}
 	}
 	return nil
-}
-
-// cancelled empties the build directory when err came about because ctx ended.
-func (t *Tree) cancelled(ctx context.Context, err error) error {
-	if ctx.Err() == nil {
-		return err
-	}
-	root := t.job.Root
-	entries, readErr := root.ReadDir(t.job.BuildDir)
-	if readErr != nil {
-		return ctx.Err()
-	}
-	errs := []error{ctx.Err()}
-	for _, e := range entries {
-		errs = append(errs, root.RemoveAll(path.Join(t.job.BuildDir, e.Name())))
-	}
-	return errors.Join(errs...)
 }

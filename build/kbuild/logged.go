@@ -25,11 +25,8 @@ type Command struct {
 // Logged runs a command and appends a record of it to its log (invoke_command with a log file). A non-zero status is no
 // error: the End event carries it.
 func Logged(ctx context.Context, c Command) error {
-	t := &Tree{
-		job: Job{Root: c.Root, Runner: c.Runner, BuildDir: c.Dir, Now: c.Now, Quiet: c.Quiet, Report: c.Report},
-		env: c.Env,
-		log: &makeLog{root: c.Root, abs: c.Log},
-	}
-	_, err := t.step(ctx, c.Description, c.Line)
+	t := newTree(Job{Root: c.Root, Runner: c.Runner, BuildDir: c.Dir, Now: c.Now, Quiet: c.Quiet, Report: c.Report})
+	t.env, t.log.abs = c.Env, c.Log
+	_, err := t.step(ctx, c.Description, c.Line, false)
 	return err
 }

@@ -24,15 +24,15 @@ func (t *Tree) patch(ctx context.Context) error {
 func (t *Tree) applyPatch(ctx context.Context, name string) error {
 	dir := path.Join(t.job.BuildDir, "patches")
 	problem := func(p PatchProblem) error {
-		return &PatchError{Name: name, Problem: p, Dir: dir, Log: t.log.abs}
+		return &PatchError{Name: name, Problem: p, Dir: dir, Log: t.logPath()}
 	}
 	if strings.Contains("patches/"+name, "/../") {
 		return problem(PatchDotDot)
 	}
-	if _, err := t.job.Root.Stat(path.Join(dir, name)); err != nil {
+	if _, err := t.job.Root.Stat(t.Outside(path.Join(dir, name))); err != nil {
 		return problem(PatchMissing)
 	}
-	r, err := t.step(ctx, "Applying patch "+name, "patch -p1 < ./patches/"+name)
+	r, err := t.step(ctx, "Applying patch "+name, "patch -p1 < ./patches/"+name, false)
 	if err != nil {
 		return err
 	}

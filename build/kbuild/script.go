@@ -20,16 +20,16 @@ func (t *Tree) script(ctx context.Context, name, value string) error {
 	if t.job.Overrides != "" && t.job.executable(t.job.Overrides+"/"+word) {
 		dir = t.job.Overrides
 	}
-	if !t.job.executable(dir + "/" + word) {
+	if !t.job.executable(t.Outside(dir + "/" + word)) {
 		t.job.report(NotExecutable{Script: name})
 		return nil
 	}
-	r, err := t.step(ctx, "Running the "+name+" script", "cd "+dir+"/ && "+dir+"/"+value)
+	r, err := t.step(ctx, "Running the "+name+" script", "cd "+dir+"/ && "+dir+"/"+value, false)
 	if err != nil {
 		return err
 	}
 	if r.status != 0 {
-		return &ScriptError{Name: name, Status: r.status, Log: t.log.abs}
+		return &ScriptError{Name: name, Status: r.status, Log: t.logPath()}
 	}
 	return nil
 }

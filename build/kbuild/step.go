@@ -16,11 +16,17 @@ type result struct {
 }
 
 // step runs command with a shell in the build directory and records it in the
-// log (invoke_command). A non-zero status is no error here.
-func (t *Tree) step(ctx context.Context, description, command string) (result, error) {
+// log (invoke_command). With jobserved true make finds the jobserver. A non-zero
+// status is no error here.
+func (t *Tree) step(ctx context.Context, description, command string, jobserved bool) (result, error) {
 	j := &t.job
 	j.report(Begin{Description: description, Command: command, Quiet: j.Quiet})
-	r, err := t.record(ctx, description, command)
+	r, err := t.record(ctx, description, command, jobserved)
+	var timeout *TimeoutError
+	if errors.As(err, &timeout) {
+		j.report(End{Command: command, Status: r.status})
+		return result{}, err
+	}
 	if err != nil {
 		return result{}, fmt.Errorf("%s: %w", description, err)
 	}
@@ -29,23 +35,27 @@ func (t *Tree) step(ctx context.Context, description, command string) (result, e
 }
 
 // record writes one record of the log, running the command in the middle.
-func (t *Tree) record(ctx context.Context, description, command string) (result, error) {
+func (t *Tree) record(ctx context.Context, description, command string, jobserved bool) (result, error) {
 	if err := t.log.write("\n" + echo(description) + echo("# command: "+command)); err != nil {
 		return result{}, err
 	}
 	begin := t.job.Now()
-	status, output, err := t.shell(ctx, command)
-	if err != nil {
+	status, output, err := t.shell(ctx, description, command, jobserved)
+	note := ""
+	var timeout *TimeoutError
+	if errors.As(err, &timeout) {
+		note = "# stopped, because the build took longer than " + timeout.After.String() + "\n"
+	} else if err != nil {
 		return result{}, err
 	}
 	elapsed := int(t.job.Now().Sub(begin) / time.Second)
-	err = t.log.write(fmt.Sprintf("\n# exit code: %d\n# elapsed time: %s\n%s\n", status, clock(elapsed), ruler))
-	return result{status: status, output: output}, err
+	logged := t.log.write(fmt.Sprintf("\n%s# exit code: %d\n# elapsed time: %s\n%s\n", note, status, clock(elapsed), ruler))
+	return result{status: status, output: output}, errors.Join(err, logged)
 }
 
 // shell runs command, its output going to the end of the log, and returns its
 // status and that output. It fails when the command could not be run to its end.
-func (t *Tree) shell(ctx context.Context, command string) (status int, output string, err error) {
+func (t *Tree) shell(ctx context.Context, description, command string, jobserved bool) (status int, output string, err error) {
 	out, err := t.log.open()
 	if err != nil {
 		return 0, "", err
@@ -55,18 +65,17 @@ func (t *Tree) shell(ctx context.Context, command string) (status int, output st
 	if err != nil {
 		return 0, "", err
 	}
-	err = t.job.Runner.Run(ctx, proc.Cmd{
+	err = t.run(ctx, description, proc.Cmd{
 		Args:   []string{"bash", "-O", "extglob", "-c", command},
-		Dir:    t.job.BuildDir,
-		Env:    t.env,
-		Root:   t.job.Root.Dir(),
 		Stdout: out,
 		Stderr: out,
-	})
+	}, jobserved)
 	var exit *proc.ExitError
 	switch {
 	case ctx.Err() != nil:
 		return 0, "", ctx.Err()
+	case errors.As(err, &exit) && exit.TimedOut:
+		return exit.Status, "", err
 	case errors.As(err, &exit):
 		status = exit.Status
 	case err != nil:
