@@ -297,9 +297,21 @@ func (p *planner) rebuild(ctx context.Context, i dkms.Instance, cause int) {
 // outdated reports whether a module that d was built with is registered in another version now.
 func (p *planner) outdated(d dkms.Instance, c *conf.Module) bool {
 	for _, name := range c.BuildDepends {
-		if now := p.Tree.NewestVersion(name); now != "" && now != p.Tree.BuiltWith(d, name) {
+		if now := p.newestVersion(name); now != "" && now != p.Tree.BuiltWith(d, name) {
 			return true
 		}
 	}
 	return false
+}
+
+// newestVersion returns the newest version of a module that is registered, or will be by what is planned already.
+func (p *planner) newestVersion(name string) string {
+	newest := p.Tree.NewestVersion(name)
+	for _, s := range p.plan.Steps {
+		m := s.Instance.Module
+		if (s.Action == Add || s.Action == Load) && m.Name == name && (newest == "" || conf.CompareVersions(m.Version, newest) > 0) {
+			newest = m.Version
+		}
+	}
+	return newest
 }

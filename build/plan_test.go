@@ -242,6 +242,26 @@ prune for kernel K
 `,
 		},
 		{
+			"a dependency that was never there makes those built without it anew",
+			func(t *testing.T, m *machine) {
+				m.write(t, "usr/src/m-1/dkms.conf", "PACKAGE_NAME=m\nPACKAGE_VERSION=1\nDEST_MODULE_LOCATION=/extra\n")
+				m.add(t, "above", "1", "BUILD_DEPENDS=m\nBUILD_DEPENDS_REBUILD=yes\n")
+				m.installed(t, "above", "K")
+			},
+			build.Request{Goal: build.Install, Module: mod, Targets: targets("K")},
+			`
+add m/1 for kernel K (x86_64)
+build m/1 for kernel K (x86_64)
+install m/1 for kernel K (x86_64)
+depmod for kernel K: done by a later step
+uninstall above/1 for kernel K (x86_64)
+depmod for kernel K: done by a later step
+build above/1 for kernel K (x86_64)
+install above/1 for kernel K (x86_64)
+depmod for kernel K
+`,
+		},
+		{
 			"a dependency in another version makes those built with it anew",
 			func(t *testing.T, m *machine) {
 				m.add(t, "m", "1", "")
