@@ -30,6 +30,6 @@ func frameworkNames() []string {
 		"source_tree", "dkms_tree", "install_tree", "tmp_location", "verbose", "symlink_modules",
 		"autoinstall_all_kernels", "modprobe_on_install", "parallel_jobs", "compress_gzip_opts", "compress_xz_opts",
 		"compress_zstd_opts", "build_environment", "post_transaction", "sign_file", "mok_signing_key", "mok_certificate",
-		"try_sign_modules",
+		"try_sign_modules", "continue_on_error",
 	}
 }

@@ -15,6 +15,7 @@ type Framework struct {
 	TmpLocation string // default $TMPDIR or /tmp
 
 	Verbose, SymlinkModules, AutoinstallAllKernels, ModprobeOnInstall bool // any text is yes
+	ContinueOnError                                                   bool // default true, and true alone is yes
 
 	ParallelJobs     string // "0" means no limit; empty: as many as there are processors
 	CompressGzip     string
@@ -99,6 +100,7 @@ func (l *Loader) frameworkDefaults() variables {
 		"compress_gzip_opts": {0: ""},
 		"compress_xz_opts":   {0: "--check=crc32 --lzma2=dict=1MiB"},
 		"compress_zstd_opts": {0: "-q --rm -T0"},
+		"continue_on_error":  {0: "true"},
 	}
 	for _, name := range environmentDefaults() {
 		if value, ok := env[name]; ok {
@@ -123,6 +125,7 @@ func newFramework(v variables) *Framework {
 		SymlinkModules:        v.first("symlink_modules") != "",
 		AutoinstallAllKernels: v.first("autoinstall_all_kernels") != "",
 		ModprobeOnInstall:     v.first("modprobe_on_install") != "",
+		ContinueOnError:       v.first("continue_on_error") == "true",
 		ParallelJobs:          v.first("parallel_jobs"),
 		CompressGzip:          v.first("compress_gzip_opts"),
 		CompressXz:            v.first("compress_xz_opts"),

@@ -13,6 +13,7 @@ func TestFramework(t *testing.T) {
 	defaults := conf.Framework{
 		SourceTree: "/usr/src", DKMSTree: "/var/lib/dkms", InstallTree: "/lib/modules", TmpLocation: "/tmp",
 		CompressXz: "--check=crc32 --lzma2=dict=1MiB", CompressZstd: "-q --rm -T0",
+		ContinueOnError: true,
 	}
 	const main, one, two = "/etc/dkms/framework.conf", "/etc/dkms/framework.conf.d/1.conf", "/etc/dkms/framework.conf.d/2.conf"
 	tests := []struct {
@@ -115,7 +116,8 @@ func TestFrameworkScript(t *testing.T) {
 	}
 	want := &conf.Framework{
 		SourceTree: "/usr/src", DKMSTree: "/var/lib/dkms", InstallTree: "/lib/modules", TmpLocation: "/tmp", Verbose: true,
-		ParallelJobs: "8", CompressXz: "--check=crc32 --lzma2=dict=1MiB", CompressZstd: "-q --rm -T0",
+		ContinueOnError: true,
+		ParallelJobs:    "8", CompressXz: "--check=crc32 --lzma2=dict=1MiB", CompressZstd: "-q --rm -T0",
 		Files: []string{"/etc/dkms/framework.conf"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
