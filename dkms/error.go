@@ -74,6 +74,7 @@ const (
 	ArchiveNotWritable             // no write access where the archive belongs; Subject is the directory
 	ArchiveFailed                  // the archive could not be made; Subject is its path, Detail says why
 	NoSpace                        // a file system is or would become full; Subject is the place, Detail how much is needed if that is known
+	PackageArchive                 // the archive that a package brings cannot be loaded; Subject is its path
 )
 
 // Error is a failure of a transition: what failed, on which instance, why, and what the user can do about it.
@@ -196,5 +197,6 @@ func kindNames() []string {
 		ArchiveNotWritable: "place for the archive not writable",
 		ArchiveFailed:      "archive not made",
 		NoSpace:            "no space left",
+		PackageArchive:     "archive of the package not loaded",
 	}
 }

@@ -19,8 +19,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return runOn(ctx, args, stdout, stderr, sysroot.Open)
 }
 
+// opener opens the tree that is worked on.
+type opener func(dir string) (*sysroot.Root, error)
+
 // runOn is run on a tree that open opens: a test may look at every change, or keep it from being made.
-func runOn(ctx context.Context, args []string, stdout, stderr io.Writer, open func(dir string) (*sysroot.Root, error)) int {
+func runOn(ctx context.Context, args []string, stdout, stderr io.Writer, open opener) int {
 	syscall.Umask(0o022) // what we make is for everyone to read, whatever the administrator's shell says
 	if dir, rest, ok := depmodLine(args); ok {
 		return runDepmod(ctx, dir, rest, stdout, stderr)
@@ -29,10 +32,26 @@ func runOn(ctx context.Context, args []string, stdout, stderr io.Writer, open fu
 	if len(args) > 0 && args[0] == "sign-file" {
 		return signFile(args[1:], p)
 	}
-	m, err := openMachine(ctx, rootOption(args), stderr, open)
-	if err != nil {
+	return exitStatus(execute(ctx, args, p, open))
+}
+
+// execute executes one command line. It prints the error that it returns.
+func execute(ctx context.Context, args []string, p *printer, open opener) error {
+	err := dispatch(ctx, args, p, open)
+	if err != nil && !reported(err) {
 		p.report(err)
-		return exitStatus(err)
+	}
+	return err
+}
+
+// dispatch has the verb of a command line do its work.
+func dispatch(ctx context.Context, args []string, p *printer, open opener) error {
+	m, err := openMachine(ctx, rootOption(args), p.err, open)
+	if err != nil {
+		return err
+	}
+	if verb, rest := findHookVerb(args); verb != nil {
+		return hook(ctx, m, p, verb, rest)
 	}
 	m.args = slices.Concat([]string{"dkms"}, args)
 	c := permute(args, m, p)
@@ -42,25 +61,20 @@ func runOn(ctx context.Context, args []string, stdout, stderr io.Writer, open fu
 		if e, ok := c.Err.(*dkms.Error); ok && e.Kind == dkms.UnknownOption { //nolint:errorlint // made by permute, never wrapped
 			usage(p.out)
 		}
-		return exitStatus(c.Err)
+		return reportedError{c.Err}
 	case c.Stop == showVersion:
 		p.say("%s", release)
-		return 0
+		return nil
 	case c.Stop == showHelp:
 		verbUsage(p.out, c.Verb)
-		return 0
+		return nil
 	case c.Verb == "":
 		err := &dkms.Error{Kind: dkms.UnknownAction}
 		p.report(err)
 		usage(p.out)
-		return exitStatus(err)
+		return reportedError{err}
 	}
-	app := newApp(m, p)
-	err = app.RunContext(ctx, slices.Concat([]string{"dkms", c.Verb}, c.Args))
-	if err != nil && !reported(err) {
-		p.report(err)
-	}
-	return exitStatus(err)
+	return newApp(m, p).RunContext(ctx, slices.Concat([]string{"dkms", c.Verb}, c.Args))
 }
 
 // rootOption finds --root before anything else is parsed, because even the first look at the machine depends on it.

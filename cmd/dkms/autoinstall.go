@@ -7,6 +7,7 @@ import (
 
 	"dkms-go/build"
 	"dkms-go/dkms"
+	"dkms-go/hooks"
 )
 
 func autoinstallVerb() verb {
@@ -32,12 +33,9 @@ func kernelPostinstVerb() verb {
 	}
 }
 
-// noAutoinstall is the file with which an administrator turns automatic installation off.
-const noAutoinstall = "/etc/dkms/no-autoinstall"
-
 // disabled reports whether the administrator has turned automatic installation off, and says so.
 func (s *session) disabled() bool {
-	fi, err := s.root.Stat(noAutoinstall)
+	fi, err := s.root.Stat(hooks.NoAutoinstall)
 	if err != nil || !fi.Mode().IsRegular() {
 		return false
 	}

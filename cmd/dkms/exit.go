@@ -74,6 +74,7 @@ func statuses() map[dkms.Kind]int {
 		dkms.NotBuilt:           6,
 		dkms.ArchiveNotWritable: 9,
 		dkms.ArchiveFailed:      6,
+		dkms.PackageArchive:     2,
 		dkms.ProductMissing:     7,
 		dkms.StageFailed:        7,
 		dkms.BadConf:            8,

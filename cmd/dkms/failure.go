@@ -230,6 +230,12 @@ func archiveSentence(e *dkms.Error) []string {
 		return lines
 	case dkms.ArchiveFailed:
 		return append([]string{"Failed to make tarball."}, e.Detail...)
+	case dkms.PackageArchive:
+		return []string{
+			"Unable to load DKMS tarball " + e.Subject + ".", "Common causes include: ",
+			" - You must be using DKMS 2.1.0.0 or later to support binaries only", "   distribution specific archives.",
+			" - Corrupt distribution specific archive",
+		}
 	}
 	return []string{e.Error()}
 }

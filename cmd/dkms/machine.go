@@ -40,7 +40,7 @@ type machine struct {
 }
 
 // openMachine looks at the machine. An error of kind SystemUnknown means that there is no os-release file.
-func openMachine(ctx context.Context, rootDir string, stderr io.Writer, open func(dir string) (*sysroot.Root, error)) (*machine, error) {
+func openMachine(ctx context.Context, rootDir string, stderr io.Writer, open opener) (*machine, error) {
 	m := &machine{env: environment(os.Environ()), uid: os.Geteuid(), runner: proc.Host{}}
 	m.pin = os.Getenv("KBUILD_SIGN_PIN")
 	var err error

@@ -55,7 +55,7 @@ func remedy(e *dkms.Error) string {
 		return "mend what is reported above, and type it again"
 	case dkms.SystemUnknown:
 		return "create /etc/os-release, see os-release(5)"
-	case dkms.ArchiveMissing, dkms.ArchiveNoConf, dkms.ArchiveInvalid, dkms.ArchiveRefused:
+	case dkms.ArchiveMissing, dkms.ArchiveNoConf, dkms.ArchiveInvalid, dkms.ArchiveRefused, dkms.PackageArchive:
 		return "make the archive with: dkms mktarball MODULE/VERSION"
 	case dkms.ArchiveAdded:
 		return "replace it with --force, or begin anew after: dkms remove " + m + " --all"

@@ -1,0 +1,19 @@
+package hooks
+
+import (
+	"context"
+	"path"
+)
+
+// Autoinstaller installs every module that wants it into a kernel ("" is the running one) whose headers are there: what
+// happens at boot and after the installation of a kernel, or of headers, by /usr/lib/dkms/dkms_autoinstaller.
+func (s *System) Autoinstaller(ctx context.Context, kernel string) error {
+	if kernel == "" {
+		kernel = s.Running
+	}
+	if !s.isDir(path.Join(s.Tree.KernelDir(kernel), "build/include")) {
+		s.Emit(AutoinstallSkipped{kernel})
+		return nil
+	}
+	return s.Verbs.Autoinstall(ctx, kernel)
+}
