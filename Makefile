@@ -64,6 +64,7 @@ e2e-random: build ## random sequences with another dkms and ours, compared (UPST
 	@scripts/e2e-random $(if $(UPSTREAM),--upstream '$(UPSTREAM)')
 
 e2e-oracle: build ## what upstream's tests leave out, against upstream's dkms (UPSTREAM=checkout)
+	@scripts/deps oracle
 	@scripts/e2e-oracle --upstream '$(UPSTREAM)'
 
 e2e-depmod: build ## indexes of real kernels, against kmod's depmod 30 and 34; twenty thousand random edits
