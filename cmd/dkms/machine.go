@@ -248,25 +248,6 @@ func (m *machine) defaultKernel(installTree string) string {
 	return slices.MaxFunc(installed, conf.CompareVersions)
 }
 
-// defaultArch returns the architecture that is meant when none is named. Where kernels come as rpm packages, it is the one
-// of the package that owns the kernel's directory.
-func (m *machine) defaultArch(ctx context.Context, kernelDir string) string {
-	if m.distro.Is("debian", "ubuntu", "arch", "gentoo") {
-		return m.arch()
-	}
-	owner := ""
-	for line := range strings.SplitSeq(m.output(ctx, "rpm", "-qf", kernelDir), "\n") {
-		if strings.Contains(line, "kernel") && !strings.Contains(line, "not owned by any package") {
-			owner = line
-			break
-		}
-	}
-	if a := m.output(ctx, "rpm", "-q", "--queryformat", "%{ARCH}", owner); a != "" {
-		return a
-	}
-	return m.arch()
-}
-
 // output runs a program of the root and returns what it prints, or "" if it fails.
 func (m *machine) output(ctx context.Context, argv ...string) string {
 	var out strings.Builder
