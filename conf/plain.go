@@ -44,7 +44,7 @@ func parsePlain(data []byte) (plainFile, bool) {
 		}
 		for _, a := range call.Assigns {
 			step, ok := source.assignment(a)
-			if !ok {
+			if !ok || !source.ends(a.End()) {
 				return nil, false
 			}
 			plain = append(plain, step)
@@ -67,6 +67,13 @@ func plainText(data []byte) bool {
 type sourceText string
 
 func (s sourceText) between(from, to syntax.Pos) string { return string(s[from.Offset():to.Offset()]) }
+
+// ends reports whether an assignment ends there for bash as well: it takes what follows the parenthesis of a list at once
+// for a part of the same word.
+func (s sourceText) ends(at syntax.Pos) bool {
+	rest := s[at.Offset():]
+	return rest == "" || strings.ContainsRune(" \t\n;", rune(rest[0]))
+}
 
 func (s sourceText) assignment(a *syntax.Assign) (assignment, bool) {
 	if a.Naked || a.Name == nil || bashOwns(a.Name.Value) || a.Name.Value != s.between(a.Name.Pos(), a.Name.End()) {
