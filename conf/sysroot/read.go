@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -61,59 +62,74 @@ func (r *Root) Lstat(abs string) (fs.FileInfo, error) {
 // Readlink returns what the link at abs holds, word for word. Links on the way
 // to it are followed as if chrooted.
 func (r *Root) Readlink(abs string) (string, error) {
-	f, err := r.open("readlink", strings.TrimRight(abs, "/"), unix.O_PATH|unix.O_NOFOLLOW)
+	abs = strings.TrimRight(abs, "/")
+	fd, err := r.descriptor("readlink", abs, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	for size := 256; ; size *= 2 {
 		target := make([]byte, size)
-		n, err := unix.Readlinkat(int(f.Fd()), "", target)
+		n, err := unix.Readlinkat(fd, "", target)
 		switch {
 		case errors.Is(err, unix.ENOENT): // this descriptor is no link
-			return "", &fs.PathError{Op: "readlink", Path: f.Name(), Err: unix.EINVAL}
+			return "", &fs.PathError{Op: "readlink", Path: r.Path(abs), Err: unix.EINVAL}
 		case err != nil:
-			return "", &fs.PathError{Op: "readlink", Path: f.Name(), Err: err}
+			return "", &fs.PathError{Op: "readlink", Path: r.Path(abs), Err: err}
 		case n < size:
 			return string(target[:n]), nil
 		}
 	}
 }
 
+// stat works without an os.File, which would cost further calls: most of what
+// status does is to look whether something is there.
 func (r *Root) stat(op, abs string, flags int) (fs.FileInfo, error) {
-	f, err := r.open(op, abs, flags)
+	fd, err := r.descriptor(op, abs, flags)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return f.Stat()
+	defer unix.Close(fd)
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return nil, &fs.PathError{Op: op, Path: r.Path(abs), Err: err}
+	}
+	return newInfo(path.Base(abs), &stat), nil
 }
 
-// open opens abs with the flags of open(2). The kernel itself can resolve a path
+func (r *Root) open(op, abs string, flags int) (*os.File, error) {
+	fd, err := r.descriptor(op, abs, flags)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), r.Path(abs)), nil
+}
+
+// descriptor opens abs with the flags of open(2). The kernel itself can resolve a path
 // as if chrooted (RESOLVE_IN_ROOT of openat2(2), Linux 5.6), in one call where
 // walk needs one for every element. Where it cannot, or gives up, walk does it:
 // the kernel may be older or a container may forbid the call, and a path may
 // lead through more links than the kernel follows, or through /proc/PID/fd.
-func (r *Root) open(op, abs string, flags int) (*os.File, error) {
+func (r *Root) descriptor(op, abs string, flags int) (int, error) {
 	fd, err := r.openInRoot(abs, flags)
 	switch {
 	case err == nil:
-		return os.NewFile(uintptr(fd), r.Path(abs)), nil
+		return fd, nil
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EACCES):
-		return nil, &fs.PathError{Op: op, Path: r.Path(abs), Err: err}
+		return -1, &fs.PathError{Op: op, Path: r.Path(abs), Err: err}
 	}
 	return r.openWalking(op, abs, flags)
 }
 
-// openWalking is open without the kernel's help.
-func (r *Root) openWalking(op, abs string, flags int) (*os.File, error) {
+// openWalking is descriptor without the kernel's help.
+func (r *Root) openWalking(op, abs string, flags int) (int, error) {
 	follow := flags&unix.O_NOFOLLOW == 0
 	inside, missing, err := r.walk(abs, follow)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	if missing {
-		return nil, &fs.PathError{Op: op, Path: r.Path(abs), Err: unix.ENOENT}
+		return -1, &fs.PathError{Op: op, Path: r.Path(abs), Err: unix.ENOENT}
 	}
 	if follow && strings.HasSuffix(abs, "/") {
 		flags |= unix.O_DIRECTORY
@@ -121,9 +137,9 @@ func (r *Root) openWalking(op, abs string, flags int) (*os.File, error) {
 	host := r.Path(inside)
 	fd, err := unix.Open(host, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &fs.PathError{Op: op, Path: host, Err: err}
+		return -1, &fs.PathError{Op: op, Path: host, Err: err}
 	}
-	return os.NewFile(uintptr(fd), host), nil
+	return fd, nil
 }
 
 func (r *Root) openInRoot(abs string, flags int) (int, error) {
