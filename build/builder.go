@@ -55,6 +55,9 @@ type Builder struct {
 
 	kernels sync.Map // Target to *kernel.Kernel, see kernel
 	looked  sync.Map // path to digest, see looks
+
+	now      *conf.Loader // see snapshot
+	makeOnce sync.Once
 }
 
 // Watch receives the events of a run as they happen, with the number of their step in the plan: those of steps that are at
@@ -96,14 +99,15 @@ func (b *Builder) loaderFor(root *sysroot.Root) *conf.Loader {
 }
 
 // Evaluate returns what the dkms.conf of a registered module asks for on a kernel, and the indexes of the records that are
-// built there. It is the Evaluate that dkms.Tree.Status wants: it does not complain about what is merely unwise.
+// built there. It is the Evaluate that dkms.Tree.Status wants: it does not complain about what is merely unwise, and reads
+// each file once, however many kernels it is asked about.
 func (b *Builder) Evaluate(ctx context.Context, i dkms.Instance) (*conf.Module, []int, error) {
 	file := b.Tree.ConfFile(i.Module)
 	k, err := b.kernel(Target{i.Kernel, i.Arch})
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := b.load(ctx, i, file, k)
+	c, err := b.loadWith(ctx, b.snapshot(), i, file, k)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -112,6 +116,12 @@ func (b *Builder) Evaluate(ctx context.Context, i dkms.Instance) (*conf.Module, 
 		err = &InvalidConfError{Problems: c.Check(false)} // what it says of its records may still be right
 	}
 	return c, records, err
+}
+
+// snapshot returns a loader for files as they were when they were first asked for.
+func (b *Builder) snapshot() *conf.Loader {
+	b.makeOnce.Do(func() { b.now = b.Conf.Snapshot() })
+	return b.now
 }
 
 // InvalidConfError says that a dkms.conf breaks the rules.
@@ -124,7 +134,12 @@ func (e *InvalidConfError) Error() string {
 
 // load evaluates the dkms.conf at file for an instance.
 func (b *Builder) load(ctx context.Context, i dkms.Instance, file string, k *kernel.Kernel) (*conf.Module, error) {
-	c, err := b.Conf.Module(ctx, conf.Source{Path: file, Name: i.Name, Version: i.Version}, target(k))
+	return b.loadWith(ctx, b.Conf, i, file, k)
+}
+
+// loadWith is load by another loader than Conf.
+func (b *Builder) loadWith(ctx context.Context, l *conf.Loader, i dkms.Instance, file string, k *kernel.Kernel) (*conf.Module, error) {
+	c, err := l.Module(ctx, conf.Source{Path: file, Name: i.Name, Version: i.Version}, target(k))
 	if err != nil {
 		return nil, b.confError(i, file, err)
 	}

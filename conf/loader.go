@@ -40,6 +40,8 @@ type Loader struct {
 	modules    map[digest]*memo[Module]
 	frameworks map[digest]*memo[Framework]
 	asked      map[[2]string]*memo[match]
+
+	snapshot *snapshot
 }
 
 // MissingError says that the dkms.conf of a module is not there or cannot be read.
@@ -117,15 +119,26 @@ func (l *Loader) presets(more map[string]string) map[string]string {
 }
 
 func (l *Loader) read(abs string) source {
+	if l.snapshot != nil {
+		return l.snapshot.read(abs)
+	}
 	data, err := l.Root.ReadFile(abs)
 	return source{path: abs, data: data, err: err}
+}
+
+// overrideDir lists the directory of override files.
+func (l *Loader) overrideDir() ([]fs.DirEntry, error) {
+	if l.snapshot != nil {
+		return l.snapshot.overrides()
+	}
+	return l.Root.ReadDir("/etc/dkms")
 }
 
 // readOverrides reads those override files that exist. They are looked for in the list of their directory, because most
 // modules have none.
 func (l *Loader) readOverrides(src Source, t Target) []source {
 	paths := overridePaths(src, t)
-	entries, err := l.Root.ReadDir("/etc/dkms")
+	entries, err := l.overrideDir()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

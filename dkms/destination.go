@@ -82,8 +82,15 @@ func (t *Tree) installedFile(i Instance, p Placement) (dir, file string) {
 // placed reports whether the installed file of p is the built one, byte for byte.
 func (t *Tree) placed(i Instance, p Placement, built string) bool {
 	for _, d := range p.dests() {
-		if f := t.findFile(path.Join(t.KernelDir(i.Kernel), d), p.Name); f != "" && t.sameContent(built, f) {
-			return true
+		file := path.Join(t.KernelDir(i.Kernel), d, p.Name)
+		for _, suffix := range moduleSuffixes() { // as findFile does, in fewer calls
+			same, err := t.root.Same(file+suffix, built)
+			if err == nil && same {
+				return true
+			}
+			if err == nil {
+				break
+			}
 		}
 	}
 	return false

@@ -24,27 +24,27 @@ func (s State) String() string {
 	return [...]string{"none", "broken", "added", "built", "installed"}[s]
 }
 
-// Broken reports whether m is registered without usable source: its link dangles, or the link is missing although the
-// sources are in the source tree (is_module_broken in dkms.in).
-func (t *Tree) Broken(m Module) bool {
+// registration returns Broken, Added, or None where m is not registered.
+func (t *Tree) registration(m Module) State {
 	if m.Name == "" || m.Version == "" || !t.isDir(t.ModuleDir(m)) {
-		return false
+		return None
 	}
 	link := t.SourceLink(m)
-	if t.isLink(link) {
-		return !t.isDir(link)
+	switch {
+	case t.isLink(link) && t.isDir(link), t.BinariesOnly(m):
+		return Added
+	case t.isLink(link), t.isDir(t.SourceDir(m)):
+		return Broken
 	}
-	return t.isDir(t.SourceDir(m)) && !t.BinariesOnly(m)
+	return None
 }
 
+// Broken reports whether m is registered without usable source: its link dangles, or the link is missing although the
+// sources are in the source tree (is_module_broken in dkms.in).
+func (t *Tree) Broken(m Module) bool { return t.registration(m) == Broken }
+
 // Added reports whether m is registered with a source that exists (is_module_added in dkms.in), or without sources.
-func (t *Tree) Added(m Module) bool {
-	if m.Name == "" || m.Version == "" || !t.isDir(t.ModuleDir(m)) {
-		return false
-	}
-	link := t.SourceLink(m)
-	return t.isLink(link) && t.isDir(link) || t.BinariesOnly(m)
-}
+func (t *Tree) Added(m Module) bool { return t.registration(m) == Added }
 
 // Built reports whether i has a build result (is_module_built in dkms.in).
 func (t *Tree) Built(i Instance) bool {
@@ -54,13 +54,16 @@ func (t *Tree) Built(i Instance) bool {
 // Active reports whether i is the version whose kernel objects are installed: the link T/M/kernel-K-A leads to its build
 // result. Both ends are resolved before they are compared, so a dkms tree that is itself a symbolic link is no obstacle,
 // as it is for _is_module_installed in dkms.in.
-func (t *Tree) Active(i Instance) bool {
+func (t *Tree) Active(i Instance) bool { return t.chosen(i) && t.isDir(t.BaseDir(i)) }
+
+// chosen is Active for an instance whose build result exists.
+func (t *Tree) chosen(i Instance) bool {
 	target, err := t.root.Readlink(t.ActiveLink(i))
 	switch {
 	case err != nil:
 		return false
 	case target == path.Join(i.Version, i.Kernel, i.Arch): // as Install makes it
-		return t.isDir(t.BaseDir(i))
+		return true
 	}
 	have, err := t.root.Follow(t.ActiveLink(i))
 	if err != nil {

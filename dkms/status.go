@@ -4,7 +4,9 @@ import (
 	"context"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -71,40 +73,66 @@ func (t *Tree) Status(ctx context.Context, f Filter, eval Evaluate) ([]Entry, er
 	if err != nil {
 		return nil, err
 	}
-	var es []Entry
-	for _, m := range ms {
-		if t.Broken(m) {
-			es = append(es, Entry{Instance: Instance{Module: m}, State: Broken})
-			continue
-		}
-		if !t.Added(m) {
-			continue
-		}
-		is := t.Instances(m, f)
-		if len(is) == 0 {
-			es = append(es, Entry{Instance: Instance{Module: m}, State: Added})
-		}
-		for _, i := range is {
-			es = append(es, Entry{Instance: i, State: Built})
-		}
+	lists := make([][]Entry, len(ms))
+	err = inParallel(ctx, len(ms), func(n int) { lists[n] = t.registered(ms[n], f) })
+	if err != nil {
+		return nil, err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for n := range es {
+	es := slices.Concat(lists...)
+	return es, inParallel(ctx, len(es), func(n int) {
 		if es[n].State == Built {
-			g.Go(func() error {
-				es[n] = t.entry(ctx, es[n].Instance, eval)
-				return ctx.Err()
-			})
+			es[n] = t.entry(ctx, es[n], eval)
 		}
-	}
-	return es, g.Wait()
+	})
 }
 
-// entry compares the build result of i with what is installed (module_status_built_extra in dkms.in).
-func (t *Tree) entry(ctx context.Context, i Instance, eval Evaluate) Entry {
-	e := Entry{Instance: i, State: Built, Originals: t.isDir(t.OriginalDir(i))}
-	if t.Active(i) {
+// inParallel calls do for the numbers below n, on all processors at once, until ctx ends.
+func inParallel(ctx context.Context, n int, do func(n int)) error {
+	var g errgroup.Group
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		g.Go(func() error {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return nil
+				}
+				do(i)
+			}
+			return ctx.Err()
+		})
+	}
+	return g.Wait()
+}
+
+// registered returns the entries of a module as far as the registry says, not compared with what is installed yet.
+func (t *Tree) registered(m Module, f Filter) []Entry {
+	state := t.registration(m)
+	if state == None {
+		return nil
+	}
+	var is []Instance
+	if state == Added {
+		is = t.Instances(m, f)
+	}
+	if len(is) == 0 {
+		return []Entry{{Instance: Instance{Module: m}, State: state}}
+	}
+	// Most modules have no originals at all.
+	originals := t.isDir(path.Join(t.opt.DKMSTree, m.Name, "original_module"))
+	es := make([]Entry, len(is))
+	for n, i := range is {
+		es[n] = Entry{Instance: i, State: Built, Originals: originals}
+	}
+	return es
+}
+
+// entry completes the entry of a build result: it compares that with what is installed (module_status_built_extra in
+// dkms.in). e.Originals says whether the module has any originals at all.
+func (t *Tree) entry(ctx context.Context, e Entry, eval Evaluate) Entry {
+	i := e.Instance
+	e.Originals = e.Originals && t.isDir(t.OriginalDir(i))
+	if t.chosen(i) {
 		e.State = Installed
 	}
 	m, records, err := eval(ctx, i)

@@ -2,10 +2,6 @@ package dkms
 
 import (
 	"bytes"
-	"errors"
-	"io"
-	"os"
-	"sync"
 
 	"dkms-go/conf"
 	"dkms-go/dkms/kmod"
@@ -35,47 +31,9 @@ func (t *Tree) moduleVersion(abs string) moduleVersion {
 
 // sameContent reports whether two files have the same bytes. An unreadable file equals none.
 func (t *Tree) sameContent(a, b string) bool {
-	fa, err := t.root.Open(a)
-	if err != nil {
-		return false
-	}
-	defer fa.Close()
-	fb, err := t.root.Open(b)
-	if err != nil {
-		return false
-	}
-	defer fb.Close()
-	return sameBytes(fa, fb)
+	same, err := t.root.Same(a, b)
+	return err == nil && same
 }
-
-func sameBytes(a, b *os.File) bool {
-	ia, err := a.Stat()
-	if err != nil {
-		return false
-	}
-	ib, err := b.Stat()
-	if err != nil || ia.Size() != ib.Size() {
-		return false
-	}
-	if os.SameFile(ia, ib) {
-		return true
-	}
-	buffers := blocks.Get().(*[2][64 << 10]byte)
-	defer blocks.Put(buffers)
-	for {
-		na, ea := io.ReadFull(a, buffers[0][:])
-		nb, eb := io.ReadFull(b, buffers[1][:])
-		if na != nb || !bytes.Equal(buffers[0][:na], buffers[1][:nb]) {
-			return false
-		}
-		if ea != nil || eb != nil {
-			return errors.Is(ea, io.EOF) || errors.Is(ea, io.ErrUnexpectedEOF)
-		}
-	}
-}
-
-// blocks are for comparing files, which status does for every installed module.
-var blocks = sync.Pool{New: func() any { return new([2][64 << 10]byte) }} //nolint:gochecknoglobals // a pool has no state to speak of
 
 // refuse says whether the record p must not be installed because the kernel already has the same or a newer module,
 // found at the path found ("" when there is none). It returns the event that tells so, or nil.

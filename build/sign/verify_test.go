@@ -37,7 +37,10 @@ func signedBy(t testing.TB, signFile, hash string, id identity, content string, 
 func opensslSigned(t testing.TB, id identity, content string, options ...string) []byte {
 	t.Helper()
 	dir := t.TempDir()
-	file := func(name, text string) string { write(t, filepath.Join(dir, name), text); return filepath.Join(dir, name) }
+	file := func(name, text string) string {
+		write(t, filepath.Join(dir, name), text)
+		return filepath.Join(dir, name)
+	}
 	out := filepath.Join(dir, "out")
 	tool(t, append([]string{
 		"openssl", "cms", "-sign", "-binary", "-outform", "DER", "-in", file("in", content),
