@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -18,7 +20,9 @@ const SettingsFile = "/etc/dkms/dkms.toml"
 
 // Settings is what dkms.toml says. The zero value is what holds without it.
 type Settings struct {
-	Signing Signing `toml:"signing"`
+	Signing Signing                    `toml:"signing"`
+	Watch   Watch                      `toml:"watch"`
+	Modules map[string]*ModuleSettings `toml:"module"` // by name
 }
 
 // Signing is the table [signing].
@@ -73,7 +77,25 @@ func parseSettings(text string) (*Settings, error) {
 		const key = "signing.passphrase_file"
 		return nil, &SettingsError{SettingsFile, lineOf(text, key), fmt.Sprintf("%s = %q is no absolute path", key, f)}
 	}
+	if err := s.Watch.check(); err != nil {
+		return nil, err.at(text)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Modules)) {
+		if err := s.Modules[name].check(name); err != nil {
+			return nil, err.at(text)
+		}
+	}
 	return &s, nil
+}
+
+// badValueError is a value that makes no sense, before it is known where it stands.
+type badValueError struct {
+	key  toml.Key
+	text string
+}
+
+func (e *badValueError) at(text string) *SettingsError {
+	return &SettingsError{SettingsFile, lineOf(text, e.key.String()), e.key.String() + e.text}
 }
 
 // typeError takes apart what the toml package says of a value of the wrong type: line N (last key "K"): text.
@@ -114,11 +136,18 @@ func lineOf(text, key string) int {
 	return 0
 }
 
-// plainKey takes blanks out of a dotted key.
+// plainKey writes a dotted key as the toml package does: without blanks, and with quotes only where they are needed.
 func plainKey(s string) string {
-	parts := strings.Split(s, ".")
-	for i := range parts {
-		parts[i] = strings.TrimSpace(parts[i])
+	var key toml.Key
+	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
+		var part string
+		if q := s[0]; q == '"' || q == '\'' {
+			part, s, _ = strings.Cut(s[1:], string(q))
+			_, s, _ = strings.Cut(s, ".")
+		} else {
+			part, s, _ = strings.Cut(s, ".")
+		}
+		key = append(key, strings.TrimSpace(part))
 	}
-	return strings.Join(parts, ".")
+	return key.String()
 }

@@ -5,12 +5,22 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"dkms-go/conf"
 	"dkms-go/conf/sysroot"
 )
+
+func kernels(t *testing.T, text string) conf.KernelRange {
+	t.Helper()
+	r, err := conf.ParseKernelRange(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
 
 func TestLoadSettings(t *testing.T) {
 	t.Parallel()
@@ -30,6 +40,20 @@ func TestLoadSettings(t *testing.T) {
 		{"wrong type", "[signing]\npassphrase_file = 1\n", conf.Settings{}, file + ":2: incompatible types: TOML value has type int64; destination has type string"},
 		{"relative", "[signing]\npassphrase_file = \"pin\"\n", conf.Settings{}, file + `:2: signing.passphrase_file = "pin" is no absolute path`},
 		{"no toml", "[signing]\npassphrase_file\n", conf.Settings{}, file + `:2: expected '.' or '=', but got '\n' instead`},
+		{
+			"module", "[module.lantern]\nkernel = \">= 6.1, < 6.13\"\npolicy = \"required\"\ninitramfs = \"never\"\n",
+			conf.Settings{Modules: map[string]*conf.ModuleSettings{"lantern": {Kernel: kernels(t, ">= 6.1, < 6.13"), Policy: conf.Required, Initramfs: conf.ImageNever}}}, "",
+		},
+		{
+			"watch", "watch.settle = \"2s\"\nwatch.every = \"1h\"\n",
+			conf.Settings{Watch: conf.Watch{Settle: conf.Duration{2 * time.Second}, Every: conf.Duration{time.Hour}}}, "",
+		},
+		{"no span", "[watch]\nsettle = \"soon\"\n", conf.Settings{}, file + `:2: "soon" is no span of time such as "5s" or "10m"`},
+		{"busy", "[watch]\n\nevery = \"1us\"\n", conf.Settings{}, file + `:3: watch.every = "1µs" is less than 10ms`},
+		{"no range", "[module.lantern]\nkernel = \">= 6.x\"\n", conf.Settings{}, file + `:2: ">= 6.x" is no condition on a kernel such as ">= 6.1"`},
+		{"no policy", "[module.a]\npolicy = \"best-effort\"\n[module.\"b.c\"]\npolicy = \"strict\"\n", conf.Settings{}, file + `:4: module."b.c".policy = "strict" is neither "best-effort" nor "required"`},
+		{"no choice", "[module.a]\ninitramfs = \"yes\"\n", conf.Settings{}, file + `:2: module.a.initramfs = "yes" is none of "auto", "always", "never"`},
+		{"unknown of a module", "[module . 'b.c']\nkernels = \"6\"\n", conf.Settings{}, file + `:2: unknown setting "module.\"b.c\".kernels"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
