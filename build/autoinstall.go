@@ -52,6 +52,9 @@ func (p *planner) wishes(ctx context.Context, newest []dkms.Module, t Target, sy
 
 // evaluate finds out what a wish depends on, and reports whether the module wants to be installed at all.
 func (p *planner) evaluate(ctx context.Context, w *wish) bool {
+	if !p.Settings.Module(w.i.Name).Kernel.Has(w.i.Kernel) {
+		return false
+	}
 	c, err := p.registered(ctx, w.i)
 	switch {
 	case err != nil:

@@ -34,12 +34,13 @@ type Options struct {
 	NoWeakModules bool // leave the links of other kernels alone
 }
 
-// Builder plans and runs requests on one machine or image. All fields but Watch and Options are required.
+// Builder plans and runs requests on one machine or image. All fields but Settings, Watch and Options are required.
 type Builder struct {
 	Root       *sysroot.Root
 	Tree       *dkms.Tree
 	Conf       *conf.Loader
 	Framework  *conf.Framework // as read without a kernel
+	Settings   *conf.Settings  // nil for none
 	Runner     proc.Runner
 	Release    string          // what "dkms --version" prints, for the head of make.log
 	Running    string          // release of the running kernel

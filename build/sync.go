@@ -98,7 +98,7 @@ func (p *planner) wait(ctx context.Context, newest []dkms.Module, t Target, none
 // stale returns what has changed since an installed instance was built.
 func (p *planner) stale(ctx context.Context, i dkms.Instance) []string {
 	then, ok := p.Tree.Inputs(i)
-	if !ok || p.Tree.BinariesOnly(i.Module) {
+	if !ok || !p.Settings.Module(i.Name).Kernel.Has(i.Kernel) || p.Tree.BinariesOnly(i.Module) {
 		return nil
 	}
 	names, now, err := p.changed(ctx, i, then)

@@ -22,6 +22,7 @@ const (
 	ArchMismatch                   // several architectures, but not one for each kernel
 	AllBanned                      // --all with a verb that does not take it; Subject is the verb
 	OneKernelOnly                  // several kernels with a verb that takes one; Subject is the verb
+	NoKernelFits                   // no kernel satisfies the conditions of -k, which are Subject
 	EmptyKernel                    // a kernel release or architecture that is empty; Subject names it
 	NotRoot                        // the verb needs root; Subject is the verb
 	TreeNotWritable                // no write access to the dkms tree; Subject is its path
@@ -145,6 +146,7 @@ func kindNames() []string {
 		ArchMismatch:       "architectures and kernels do not match",
 		AllBanned:          "--all not allowed",
 		OneKernelOnly:      "more than one kernel",
+		NoKernelFits:       "no such kernels",
 		EmptyKernel:        "empty kernel or architecture",
 		NotRoot:            "root needed",
 		TreeNotWritable:    "dkms tree not writable",

@@ -83,6 +83,7 @@ func statuses() map[dkms.Kind]int {
 		dkms.MakeFailed:         10,
 		dkms.DependsMissing:     13,
 		dkms.EmptyKernel:        16,
+		dkms.NoKernelFits:       16,
 		dkms.HeadersMissing:     21,
 		dkms.Excluded:           77,
 		dkms.PreInstallFailed:   101,

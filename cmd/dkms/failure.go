@@ -80,6 +80,8 @@ func sentence(e *dkms.Error) []string {
 		return []string{"The module: " + i.Name + " is not located in the DKMS tree."}
 	case dkms.EmptyKernel:
 		return []string{"Empty " + e.Subject}
+	case dkms.NoKernelFits:
+		return []string{fmt.Sprintf("No kernel satisfies %q.", e.Subject)}
 	case dkms.NotRoot:
 		return []string{"You must be root to use this command."}
 	case dkms.TreeNotWritable:

@@ -127,7 +127,8 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 	b := &build.Builder{
 		Passphrase: secrets.Passphrase,
 		Root:       m.root, Tree: dkms.Open(m.root, opt), Conf: l, Framework: f, Runner: m.runner,
-		Release: release, Running: m.release(), Env: slices.Concat(m.env, l.DirectiveEnv()),
+		Settings: settings,
+		Release:  release, Running: m.release(), Env: slices.Concat(m.env, l.DirectiveEnv()),
 		Host: build.Host{UID: m.uid, Root: m.host}, Now: time.Now, Stdout: p.out, Stderr: p.err,
 		Options: build.Options{
 			ConfFile: m.optional(o.conf), KernelSource: m.optional(o.kernelSource), KernelConfig: m.optional(o.kernelConfig),

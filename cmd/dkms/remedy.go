@@ -15,6 +15,8 @@ func remedy(e *dkms.Error) string {
 	case dkms.UnknownOption, dkms.TwoActions, dkms.AllBanned, dkms.KernelAndAll, dkms.ArchAndAll, dkms.ArchMismatch,
 		dkms.OneKernelOnly, dkms.OneKernelNeeded, dkms.EmptyKernel, dkms.OnlyBoth, dkms.BadUsage:
 		return "see: dkms VERB --help"
+	case dkms.NoKernelFits:
+		return "see which kernels there are: ls /lib/modules"
 	case dkms.MissingArguments, dkms.ModuleUnknown:
 		return "see what there is: dkms status"
 	case dkms.SourceMissing:

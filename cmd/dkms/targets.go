@@ -52,10 +52,35 @@ func (s *session) targets(ctx context.Context) ([]build.Target, error) {
 		if k == "" {
 			return nil, &dkms.Error{Kind: dkms.EmptyKernel, Subject: fmt.Sprintf("kernelver[%d]", n), Remedy: "give a kernel release after -k"}
 		}
+		if conf.IsKernelRange(k) {
+			fits, err := s.kernelsInRange(k, a)
+			if err != nil {
+				return nil, err
+			}
+			ts = append(ts, fits...)
+			continue
+		}
 		if a == "" {
 			return nil, &dkms.Error{Kind: dkms.EmptyKernel, Subject: fmt.Sprintf("arch[%d]", n), Remedy: "give an architecture after -a"}
 		}
 		ts = append(ts, build.Target{Kernel: k, Arch: a})
+	}
+	return ts, nil
+}
+
+// kernelsInRange returns the kernels of the system that satisfy conditions such as ">= 6.1, < 6.13".
+func (s *session) kernelsInRange(text, arch string) ([]build.Target, error) {
+	r, err := conf.ParseKernelRange(text)
+	if err != nil {
+		return nil, &dkms.Error{Kind: dkms.BadName, Subject: "kernel", Detail: []string{err.Error()}}
+	}
+	ts, err := s.Kernels(arch)
+	if err != nil {
+		return nil, err
+	}
+	ts = slices.DeleteFunc(ts, func(t build.Target) bool { return !r.Has(t.Kernel) })
+	if len(ts) == 0 {
+		return nil, &dkms.Error{Kind: dkms.NoKernelFits, Subject: text}
 	}
 	return ts, nil
 }
