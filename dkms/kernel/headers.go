@@ -60,18 +60,25 @@ func headersPackage(distribution, release string) string {
 	switch {
 	case is("debian", "ubuntu"):
 		return "linux-headers-" + release
-	case is("fedora", "rhel", "centos"):
-		return "kernel-devel-" + release
+	case is("fedora", "rhel", "centos", "openEuler"):
+		return develPackage(release)
+	case is("azurelinux", "mariner"):
+		return "kernel-devel"
 	case is("sles", "suse", "opensuse"):
 		if flavour == "" {
 			flavour = "default"
 		}
 		return "kernel-" + flavour + "-devel"
 	case is("arch"):
+		if strings.HasSuffix(release, "-MANJARO") {
+			return "linux" + strings.Join(series(release), "") + "-headers"
+		}
 		if flavour == "" {
 			return "linux-headers"
 		}
 		return "linux-" + flavour + "-headers"
+	case is("void"):
+		return "linux" + strings.Join(series(release), ".") + "-headers"
 	case is("alpine"):
 		if flavour == "" {
 			return ""
@@ -79,4 +86,23 @@ func headersPackage(distribution, release string) string {
 		return "linux-" + flavour + "-dev"
 	}
 	return ""
+}
+
+// develPackage names the package of an rpm kernel. The variants are marked behind
+// the release (5.14.0-503.el9.x86_64+rt) and, for Oracle's own, in it (el9uek).
+func develPackage(release string) string {
+	release, variant, _ := strings.Cut(release, "+")
+	switch {
+	case variant != "":
+		return "kernel-" + variant + "-devel-" + release
+	case strings.Contains(release, "uek."):
+		return "kernel-uek-devel-" + release
+	}
+	return "kernel-devel-" + release
+}
+
+// series returns the first two numbers of a release.
+func series(release string) []string {
+	parts := strings.SplitN(release, ".", 3)
+	return parts[:min(2, len(parts))]
 }
