@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path"
@@ -57,7 +58,7 @@ func (w *work) install(ctx context.Context, s Step) error {
 	}
 	w.weakModules(ctx, i, c, ps, true)
 	_ = w.script(ctx, i, "post_install", c.PostInstall) // its status has never counted
-	return ctx.Err()
+	return cmp.Or(ctx.Err(), w.Tree.ForgetFailure(i))
 }
 
 // find looks for files of the modules to be placed below the directory of a kernel.

@@ -260,7 +260,7 @@ func (w *work) do(ctx context.Context, s Step) error {
 	case Index:
 		return w.index(ctx, s, true)
 	case Prune:
-		return w.Tree.Prune(s.Instance.Kernel)
+		return errors.Join(w.Tree.ForgetFailures(s.Instance.Kernel, s.Instance.Arch), w.Tree.Prune(s.Instance.Kernel))
 	case Finish:
 		return w.finish(ctx, s)
 	}

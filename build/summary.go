@@ -14,8 +14,8 @@ type Summary struct {
 
 // FailedModule is a module that was tried.
 type FailedModule struct {
-	Name string
-	Err  error
+	dkms.Module
+	Err error
 }
 
 // UnmetModule is a module that was not tried.
@@ -50,7 +50,7 @@ func (r *Report) Summary(t Target) Summary {
 		case outcome == Excluded:
 			s.Skipped = append(s.Skipped, name)
 		case outcome == Failed:
-			s.Failed = append(s.Failed, FailedModule{name, err})
+			s.Failed = append(s.Failed, FailedModule{p.Instance.Module, err})
 		case outcome == Blocked:
 			s.Unmet = append(s.Unmet, UnmetModule{p.Instance.Module, r.culprits(p)})
 		default:

@@ -3,7 +3,6 @@ package build
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"dkms-go/dkms"
 	"dkms-go/dkms/kernel"
@@ -78,21 +77,44 @@ func (p *planner) missingHeaders(t Target) *kernel.NoHeadersError {
 
 // wait plans what can be done for a kernel without headers: to install what is built already. The rest has to wait.
 func (p *planner) wait(ctx context.Context, newest []dkms.Module, t Target, none *kernel.NoHeadersError) {
-	waiting := WaitingKernel{Target: t, Package: none.Package}
-	built := slices.DeleteFunc(slices.Clone(newest), func(m dkms.Module) bool {
-		w := &wish{i: dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}}
-		if p.Tree.Built(w.i) || p.weaklyInstalled(w.i) {
-			return false
-		}
-		if p.evaluate(ctx, w) {
-			waiting.Modules = append(waiting.Modules, m)
-		}
-		return true
-	})
+	built, waiting := p.apart(ctx, newest, t, none)
 	if len(waiting.Modules) > 0 {
 		p.plan.Waiting = append(p.plan.Waiting, waiting)
 	}
 	p.wishes(ctx, built, t, true)
+}
+
+// apart tells the modules that are built for a kernel without headers from those that wait for them.
+func (p *planner) apart(ctx context.Context, newest []dkms.Module, t Target, none *kernel.NoHeadersError) (built []dkms.Module, waiting WaitingKernel) {
+	waiting = WaitingKernel{Target: t, Package: none.Package}
+	for _, m := range newest {
+		w := &wish{i: dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}}
+		switch {
+		case p.Tree.Built(w.i) || p.weaklyInstalled(w.i):
+			built = append(built, m)
+		case p.evaluate(ctx, w):
+			waiting.Modules = append(waiting.Modules, m)
+		}
+	}
+	return built, waiting
+}
+
+// Waiting returns those of some kernels that modules wait to get headers for. It only reads.
+func (b *Builder) Waiting(ctx context.Context, ts []Target) ([]WaitingKernel, error) {
+	p := &planner{Builder: b, plan: &Plan{}}
+	newest, err := p.newest()
+	if err != nil {
+		return nil, err
+	}
+	var all []WaitingKernel
+	for _, t := range ts {
+		if none := p.missingHeaders(t); none != nil {
+			if _, w := p.apart(ctx, newest, t, none); len(w.Modules) > 0 {
+				all = append(all, w)
+			}
+		}
+	}
+	return all, nil
 }
 
 // stale returns what has changed since an installed instance was built.

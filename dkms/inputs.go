@@ -149,6 +149,16 @@ func (t *Tree) Failures(f Filter) ([]Failure, error) {
 	return fs, nil
 }
 
+// ForgetFailures forgets everything that failed for a kernel, because the kernel goes.
+func (t *Tree) ForgetFailures(kernel, arch string) error {
+	fs, err := t.Failures(Filter{Kernel: kernel, Arch: arch})
+	errs := []error{err}
+	for _, f := range fs {
+		errs = append(errs, t.ForgetFailure(f.Instance))
+	}
+	return errors.Join(errs...)
+}
+
 // ForgetFailure forgets that i failed.
 func (t *Tree) ForgetFailure(i Instance) error {
 	file := t.failureFile(i)

@@ -63,7 +63,7 @@ func homes() map[string][]string {
 		"github.com/google/go-cmp":   {},
 		"golang.org/x/term":          {"cmd/dkms"},
 		"github.com/BurntSushi/toml": {"conf"},
-		"github.com/hashicorp":      {"conf"},
+		"github.com/hashicorp":       {"conf"},
 	}
 }
 

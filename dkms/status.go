@@ -19,6 +19,11 @@ type Filter struct {
 	Kernel, Arch  string
 }
 
+// Has reports whether an instance matches.
+func (f Filter) Has(i Instance) bool {
+	return fits(f.Name, i.Name) && fits(f.Version, i.Version) && fits(f.Kernel, i.Kernel) && fits(f.Arch, i.Arch)
+}
+
 // Entry is one line of status: a module, or an instance of it.
 type Entry struct {
 	Instance  Instance // Kernel and Arch are empty for Broken and Added

@@ -12,8 +12,7 @@ func (s *System) Autoinstaller(ctx context.Context, kernel string) error {
 		kernel = s.Running
 	}
 	if !s.isDir(path.Join(s.Tree.KernelDir(kernel), "build/include")) {
-		s.Emit(AutoinstallSkipped{kernel})
-		return nil
+		s.Emit(AutoinstallSkipped{kernel}) // but for what is built already
 	}
 	return s.Verbs.Autoinstall(ctx, kernel)
 }

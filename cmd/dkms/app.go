@@ -173,6 +173,7 @@ type request struct {
 	symlink, noDepmod, modprobe, debug             bool
 	binariesOnly, sourceOnly                       bool
 	allKernels, dryRun                             bool
+	failed, hook                                   bool
 	changes                                        bool // the verb changes modules
 	trace                                          string
 	conf, kernelConfig, kernelSource, jobs         string
@@ -194,6 +195,7 @@ func newRequest(c *cli.Context) *request {
 		symlink: c.Bool("symlink-modules"), noDepmod: c.Bool("no-depmod"), modprobe: c.Bool("modprobe-on-install"), debug: c.Bool("debug"),
 		binariesOnly: c.Bool("binaries-only"), sourceOnly: c.Bool("source-only"),
 		conf: c.String("c"), kernelConfig: c.String("config"), kernelSource: c.String("kernelsourcedir"), jobs: c.String("j"),
+		failed: c.Bool("failed"), hook: c.Bool("hook"),
 		allKernels: c.Bool("all-kernels"), dryRun: c.Bool("dry-run"), trace: c.String("trace"),
 		dkmsTree: c.String("dkmstree"), sourceTree: c.String("sourcetree"), installTree: c.String("installtree"),
 		template: c.String("templatekernel"),

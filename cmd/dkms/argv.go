@@ -83,6 +83,8 @@ func options() []option {
 		{name: "no-depmod", stem: "--no-depmod", what: "leave the module indexes alone"},
 		{name: "modprobe-on-install", stem: "--modprobe-on-install", what: "load modules for present hardware after installation"},
 		{name: "trace", stem: "--trace", value: true, exact: true, argument: "FILE", what: "write a timeline of the run, for a trace viewer"},
+		{name: "failed", stem: "--failed", exact: true, what: "only what could not be built or installed the last time, and why"},
+		{name: "hook", stem: "--hook", exact: true, what: "for hooks: what fails is noted, and stops nobody unless dkms.toml says so"},
 		{name: "all-kernels", stem: "--all-kernels", exact: true, what: "for all kernels, as sync"},
 		{name: "dry-run", stem: "--dry-run", exact: true, what: "print what would be done, and do nothing"},
 		{name: "debug", stem: "--debug", what: "trace what is done"},

@@ -110,7 +110,7 @@ func (v verbRunner) Remove(ctx context.Context, m dkms.Module) error {
 }
 
 func (v verbRunner) Autoinstall(ctx context.Context, kernel string) error {
-	return v.run(ctx, "autoinstall", dkms.Instance{Kernel: kernel})
+	return v.run(ctx, "autoinstall", dkms.Instance{Kernel: kernel}, "--hook")
 }
 
 // run runs a verb as from a command line. Its error has been printed.

@@ -13,7 +13,7 @@ func statusVerb() verb {
 	return verb{
 		name: "status", about: "show which modules are registered, built and installed",
 		usage:   "status [MODULE[/VERSION]] [OPTION]...",
-		options: []string{"module", "v", "kernelver", "arch", "all", "json"},
+		options: []string{"module", "v", "kernelver", "arch", "all", "failed", "json"},
 		reads:   true,
 		run:     func(ctx context.Context, s *session) error { return s.status(ctx) },
 	}
@@ -23,6 +23,9 @@ func statusVerb() verb {
 func (s *session) status(ctx context.Context) error {
 	if err := s.checkOptions(); err != nil {
 		return err
+	}
+	if s.failed {
+		return s.statusFailed()
 	}
 	if s.json {
 		return s.statusJSON(ctx)
@@ -55,7 +58,7 @@ func (s *session) status(ctx context.Context) error {
 			s.say("%s, %s, %s, %s: installed-weak from %s", i.Name, i.Version, i.Kernel, i.Arch, w.From)
 		}
 	}
-	return nil
+	return s.sayWaiting(ctx)
 }
 
 // brokenModule prints the error about a module without source.

@@ -17,8 +17,10 @@ type statusEntry struct {
 	Version string `json:"version"`
 	Kernel  string `json:"kernel,omitempty"` // only where there is a build
 	Arch    string `json:"arch,omitempty"`
-	State   string `json:"state"`          // added, built, installed, installed-weak or broken
+	State   string `json:"state"`          // added, built, installed, installed-weak, broken or waiting-for-headers
 	From    string `json:"from,omitempty"` // the kernel whose modules this one uses, when installed-weak
+
+	Package string `json:"package,omitempty"` // brings the headers that are waited for, where that is known
 
 	Unsigned  *bool  `json:"unsigned,omitempty"` // a module file of the build has no signature
 	Originals bool   `json:"original_modules,omitempty"`
@@ -48,7 +50,7 @@ func (s *session) statusJSON(ctx context.Context) error {
 			})
 		}
 	}
-	return s.printJSON(list)
+	return s.waitingJSON(ctx, &list)
 }
 
 func (s *session) statusEntry(e dkms.Entry) statusEntry {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 
 	"dkms-go/build"
@@ -15,7 +14,7 @@ func syncVerb() verb {
 	return verb{
 		name: "sync", about: "install every module that wants it into every kernel, and bring what is installed up to date",
 		usage:   "sync [-k KERNEL]... [OPTION]...",
-		options: []string{"kernelver", "arch", "force", "j", "no-depmod", "dry-run", "json", "trace"},
+		options: []string{"kernelver", "arch", "force", "j", "no-depmod", "hook", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.sync(ctx) },
 	}
 }
@@ -58,23 +57,21 @@ func (s *session) sync(ctx context.Context) error {
 	for _, w := range p.Waiting {
 		s.warning(waiting(w)...)
 	}
+	if s.hook {
+		return s.lenient(report, ts, errors.Join(errs...))
+	}
 	return errors.Join(errs...)
 }
 
 // kernelsToSync returns the kernels of -k, or all.
 func (s *session) kernelsToSync(ctx context.Context) ([]build.Target, error) {
-	if len(s.kernels) > 0 {
+	if len(s.kernels) > 0 || s.verb != "sync" && !s.allKernels {
 		return s.targets(ctx)
 	}
 	if err := s.checkOptions(); err != nil {
 		return nil, err
 	}
-	tree := s.Tree.Options().InstallTree
-	arch := s.defaultArch(ctx, path.Join(tree, s.defaultKernel(tree)))
-	if len(s.arches) > 0 {
-		arch = s.arches[0]
-	}
-	return s.Kernels(arch)
+	return s.Kernels(s.usualArch(ctx))
 }
 
 // synced prints what became of the modules of one kernel, if anything was to be done there, and lets the administrator's
