@@ -24,6 +24,7 @@ type Options struct {
 	KernelSource string // --kernelsourcedir; "" for I/K/build
 	KernelConfig string // --config; "" for the one that the headers have
 	Jobs         string // how many compilers make may run; "" for as many as it likes
+	UsualJobs    bool   // Jobs is one for each processor, because nobody has asked for anything else
 	Force        bool   // see the verbs of dkms(8)
 	ForceVersion bool   // --force-version-override
 	SafeUpgrade  bool   // --rpm_safe_upgrade

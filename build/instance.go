@@ -5,8 +5,10 @@ import (
 	"errors"
 	"path"
 	"slices"
+	"time"
 
 	"dkms-go/build/kbuild"
+	"dkms-go/build/sign"
 	"dkms-go/conf"
 	"dkms-go/dkms"
 	"dkms-go/dkms/kernel"
@@ -44,7 +46,7 @@ func (w *work) build(ctx context.Context, s Step) error {
 	}
 	tree, err := kbuild.Build(ctx, w.job(i, c, k, records))
 	if err != nil {
-		err = w.remember(ctx, i, in, buildError(i, err))
+		err = w.remember(ctx, i, in, w.explain(buildError(i, err)))
 		var e *dkms.Error
 		if errors.As(err, &e) && e.Kind != dkms.ScriptFailed && ctx.Err() == nil {
 			w.apport(ctx, i)
@@ -52,7 +54,7 @@ func (w *work) build(ctx context.Context, s Step) error {
 		return err
 	}
 	if err := w.collect(ctx, i, c, k, p, tree, in); err != nil {
-		return err
+		return errors.Join(err, tree.Keep())
 	}
 	return w.conclude(ctx, i, tree)
 }
@@ -63,7 +65,8 @@ func (w *work) job(i dkms.Instance, c *conf.Module, k *kernel.Kernel, records []
 		Root: w.Root, Runner: w.Runner,
 		Name: i.Name, Version: i.Version, Conf: c, Records: records, Kernel: k,
 		Source: w.Tree.SourceLink(i.Module), BuildDir: w.Tree.BuildDir(i.Module), Overrides: overrides(i.Module),
-		Jobs: w.Options.Jobs, Env: w.Env, BuildEnvironment: w.Framework.BuildEnvironment,
+		Jobs: w.Options.Jobs, Jobserver: w.workshop.tokens, Private: w.workshop.private, Began: w.workshop.began,
+		Timeout: w.timeout(), Env: w.Env, BuildEnvironment: w.Framework.BuildEnvironment,
 		Release: w.Release, Quiet: quiet(c), Now: w.Now, Report: w.task, Stderr: w.Stderr,
 	}
 }
@@ -142,6 +145,22 @@ func (w *work) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *
 	return errors.Join(stage.Commit(), w.Tree.ForgetFailure(i))
 }
 
+// explain adds what the log of a build says about its failure.
+func (w *work) explain(failure error) error {
+	var e *dkms.Error
+	if !errors.As(failure, &e) || e.Log == "" {
+		return failure
+	}
+	log, err := w.Root.Open(e.Log)
+	if err != nil {
+		return failure
+	}
+	defer log.Close()
+	d := kbuild.Diagnose(log)
+	e.Diagnosis = dkms.Diagnosis{Cause: string(d.Cause), Subject: d.Subject, Lines: d.Lines}
+	return failure
+}
+
 // remember notes that a build has failed, so that nothing tries it again until something has changed. An interruption is no
 // failure.
 func (w *work) remember(ctx context.Context, i dkms.Instance, in dkms.Inputs, failure error) error {
@@ -151,7 +170,7 @@ func (w *work) remember(ctx context.Context, i dkms.Instance, in dkms.Inputs, fa
 	f := dkms.Failure{Instance: i, Inputs: in, Message: failure.Error(), Time: w.Now()}
 	var e *dkms.Error
 	if errors.As(failure, &e) {
-		f.Log = e.Log
+		f.Log, f.Diagnosis = e.Log, e.Diagnosis
 	}
 	if err := w.Tree.NoteFailure(f); err != nil {
 		return errors.Join(failure, err)
@@ -179,7 +198,7 @@ func (w *work) fill(ctx context.Context, dir string, i dkms.Instance, c *conf.Mo
 		}
 	}
 	for _, product := range tree.Products() {
-		if _, err := w.Root.Stat(product.Path); err != nil {
+		if _, err := w.Root.Stat(tree.Outside(product.Path)); err != nil {
 			w.Emit(ProductGone{Path: product.Path})
 			return &dkms.Error{Kind: dkms.StageFailed, Instance: i, Subject: c.Records[product.Record].DestName, Detail: []string{dir}, Err: err}
 		}
@@ -188,7 +207,7 @@ func (w *work) fill(ctx context.Context, dir string, i dkms.Instance, c *conf.Mo
 			return err
 		}
 		suffix := ".ko" + kmod.CompressionOf(file).Suffix()
-		if err := w.Root.Copy(file, path.Join(dir, c.Records[product.Record].DestName+suffix), 0o644); err != nil {
+		if err := w.Root.Copy(tree.Outside(file), path.Join(dir, c.Records[product.Record].DestName+suffix), 0o644); err != nil {
 			return err
 		}
 	}
@@ -203,7 +222,7 @@ func (w *work) finishProduct(ctx context.Context, i dkms.Instance, c *conf.Modul
 	}
 	if p.signer != nil {
 		w.Emit(Signing{Path: product.Path})
-		err := p.signer.Sign(ctx, product.Path)
+		err := w.sign(ctx, p.signer, tree.Outside(product.Path))
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
@@ -214,6 +233,24 @@ func (w *work) finishProduct(ctx context.Context, i dkms.Instance, c *conf.Modul
 	}
 	file, _ := tree.Compress(ctx, product.Path, string(compression), compressOptions(w.Framework, compression))
 	return file, ctx.Err()
+}
+
+// sign signs a module file when it is its turn to keep a processor busy.
+func (w *work) sign(ctx context.Context, signer *sign.Signer, abs string) error {
+	release, err := w.workshop.token(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return signer.Sign(ctx, abs)
+}
+
+// timeout is how long the commands of one build may take; zero is for ever.
+func (w *work) timeout() time.Duration {
+	if w.Settings == nil {
+		return 0
+	}
+	return w.Settings.Build.Timeout.Duration
 }
 
 // compressOptions are the administrator's options for the program of a compression.
@@ -242,18 +279,21 @@ func (w *work) conclude(ctx context.Context, i dkms.Instance, tree *kbuild.Tree)
 	if scriptErr != nil {
 		return buildError(i, scriptErr)
 	}
-	return w.Root.RemoveAll(w.Tree.BuildDir(i.Module))
+	return tree.Discard()
 }
 
 // buildError lifts an error of kbuild.
 func buildError(i dkms.Instance, err error) error {
 	var (
+		timeout *kbuild.TimeoutError
 		makeErr *kbuild.MakeError
 		patch   *kbuild.PatchError
 		script  *kbuild.ScriptError
 		product *kbuild.MissingProductError
 	)
 	switch {
+	case errors.As(err, &timeout):
+		return &dkms.Error{Kind: dkms.BuildTimedOut, Instance: i, Subject: timeout.After.String(), Detail: []string{timeout.Step}, Log: timeout.Log, Err: err}
 	case errors.As(err, &makeErr):
 		return &dkms.Error{Kind: dkms.MakeFailed, Instance: i, Status: makeErr.Status, Log: makeErr.Log, Err: err}
 	case errors.As(err, &patch):

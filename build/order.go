@@ -23,8 +23,9 @@ func (p *Plan) wide() bool {
 // before it in the plan, so that nothing ever waits in a circle.
 //
 // In a wide plan parts wait for the parts that they need, steps that belong to no part separate what is before them from
-// what is after them, and the indexes of a kernel wait for everything that concerns this kernel.
-func (p *Plan) waits(wide bool) [][]int {
+// what is after them, and the indexes of a kernel wait for everything that concerns this kernel. Where builds are not
+// private, those of a module version take turns.
+func (p *Plan) waits(wide, private bool) [][]int {
 	waits := make([][]int, len(p.Steps))
 	fence := -1
 	for n, s := range p.Steps {
@@ -45,7 +46,7 @@ func (p *Plan) waits(wide bool) [][]int {
 				waits[n] = append(waits[n], fence)
 			}
 			for m, before := range p.Steps[:n] {
-				if p.precedes(before, s) {
+				if p.precedes(before, s, private) {
 					waits[n] = append(waits[n], m)
 				}
 			}
@@ -55,14 +56,14 @@ func (p *Plan) waits(wide bool) [][]int {
 }
 
 // precedes reports whether s must wait for a step that comes before it in the plan and whose success it does not need.
-func (p *Plan) precedes(before, s Step) bool {
+func (p *Plan) precedes(before, s Step, private bool) bool {
 	part := p.Parts[s.Part]
 	switch {
 	case slices.Contains(part.Needs, before.Part), slices.Contains(part.Follows, before.Part):
 		return true
 	case s.Action == Index && s.Skip == Needed:
 		return before.Instance.Kernel == s.Instance.Kernel
-	case s.Action == Build: // modules are built in one place, whatever the kernel
+	case s.Action == Build && !private: // a module is built in one place, whatever the kernel
 		return before.Action == Build && before.Instance.Module == s.Instance.Module
 	}
 	return false

@@ -41,8 +41,14 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 	}
 	b.watch(-1, RunBegun{p})
 	wide := p.wide()
+	shop, err := b.openWorkshop(ctx, p, wide)
+	if err != nil {
+		return r.refuse(err)
+	}
+	defer shop.close()
+	r.workshop = shop
 	var g errgroup.Group
-	for n, before := range p.waits(wide) {
+	for n, before := range p.waits(wide, shop.private) {
 		g.Go(func() error {
 			for _, m := range before {
 				<-r.steps[m].ended
@@ -63,12 +69,27 @@ func (b *Builder) watch(n int, e dkms.Event) {
 	}
 }
 
+// refuse reports that nothing could be begun.
+func (r *run) refuse(err error) *Report {
+	for n, s := range r.plan.Steps {
+		r.results[n] = Result{Step: s, Outcome: Blocked}
+	}
+	if len(r.results) > 0 {
+		res := &r.results[0]
+		res.Outcome, res.Err = Failed, err
+		r.Emit(StepEnded(*res))
+	}
+	r.watch(-1, RunEnded{})
+	return &Report{Plan: r.plan, Results: r.results}
+}
+
 // run is what the steps of one Run share.
 type run struct {
 	*Builder
 	plan     *Plan
 	sequence *sequence
 	steps    []*progress
+	workshop *workshop
 
 	mu        sync.Mutex
 	results   []Result

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -98,7 +97,7 @@ func (b *Builder) sameAsHost(abs string) bool {
 		return false
 	}
 	ours, err := b.Host.Root.Stat(abs)
-	return err == nil && os.SameFile(ours, theirs)
+	return err == nil && sysroot.SameFile(ours, theirs)
 }
 
 // checkSigned returns an error of kind Unsigned if the build result of i would be refused by its kernel: it is not signed, and

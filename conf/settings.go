@@ -21,6 +21,7 @@ const SettingsFile = "/etc/dkms/dkms.toml"
 // Settings is what dkms.toml says. The zero value is what holds without it.
 type Settings struct {
 	Signing Signing                    `toml:"signing"`
+	Build   Build                      `toml:"build"`
 	Watch   Watch                      `toml:"watch"`
 	Modules map[string]*ModuleSettings `toml:"module"` // by name
 }
@@ -30,6 +31,11 @@ type Signing struct {
 	// PassphraseFile is a file inside the root whose first line unlocks the
 	// signing key; "" for none.
 	PassphraseFile string `toml:"passphrase_file"`
+}
+
+// Build is the table [build].
+type Build struct {
+	Timeout Duration `toml:"timeout"` // how long the commands of one build may take; zero is for ever
 }
 
 // SettingsError says what is wrong in dkms.toml.

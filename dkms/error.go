@@ -75,6 +75,7 @@ const (
 	ArchiveNotWritable             // no write access where the archive belongs; Subject is the directory
 	ArchiveFailed                  // the archive could not be made; Subject is its path, Detail says why
 	NoSpace                        // a file system is or would become full; Subject is the place, Detail how much is needed if that is known
+	BuildTimedOut                  // a build took longer than it may; Subject is how long, Detail the step at work
 	PackageArchive                 // the archive that a package brings cannot be loaded; Subject is its path
 )
 
@@ -89,6 +90,15 @@ type Error struct {
 	Log      string   // the log that tells more
 	Remedy   string   // what to do next, a sentence; empty where the message already says so
 	Err      error    // the cause
+
+	Diagnosis Diagnosis // what Log says about it
+}
+
+// Diagnosis is what a log says about a build that failed.
+type Diagnosis struct {
+	Cause   string   `json:"cause,omitempty"`   // a word for the guessed reason, see kbuild.Cause; "" when there is no guess
+	Subject string   `json:"subject,omitempty"` // what is missing or does not fit, such as a header or a function
+	Lines   []string `json:"lines,omitempty"`   // the first error and what belongs to it
 }
 
 // Error returns one line for logs; the sentences that users see are made by the program.
@@ -199,6 +209,7 @@ func kindNames() []string {
 		ArchiveNotWritable: "place for the archive not writable",
 		ArchiveFailed:      "archive not made",
 		NoSpace:            "no space left",
+		BuildTimedOut:      "build took too long",
 		PackageArchive:     "archive of the package not loaded",
 	}
 }

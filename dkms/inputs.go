@@ -80,6 +80,8 @@ type Failure struct {
 	Message  string    `json:"message"`       // one line
 	Log      string    `json:"log,omitempty"` // what make said, kept for as long as the failure is
 	Time     time.Time `json:"time"`
+
+	Diagnosis Diagnosis `json:"diagnosis"`
 }
 
 // failureDir holds the failures of a module version: a file for each kernel, and its log beside it. Being hidden, it is no

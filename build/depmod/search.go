@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
 	"syscall"
 
 	"dkms-go/dkms/kmod"
+
+	"dkms-go/conf/sysroot"
 )
 
 // module is a module file that is to be indexed, and what is known of it.
@@ -152,7 +153,7 @@ func (x *search) list(dir string, way []fs.FileInfo) ([]fs.DirEntry, []fs.FileIn
 	if !info.IsDir() {
 		return nil, nil, syscall.ENOTDIR
 	}
-	if slices.ContainsFunc(way, func(above fs.FileInfo) bool { return os.SameFile(info, above) }) {
+	if slices.ContainsFunc(way, func(above fs.FileInfo) bool { return sysroot.SameFile(info, above) }) {
 		return nil, nil, syscall.ELOOP // a link to where it is; kmod follows it until it has no more files to open
 	}
 	entries, err := f.ReadDir(-1)

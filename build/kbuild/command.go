@@ -9,8 +9,8 @@ import (
 // read_conf, and do_build): the MAKE directive that fits the kernel or the
 // generic one, with LLVM=1 for clang kernels. A command that begins with the
 // letters "make" gets the number of jobs and the kernel release as first
-// arguments; quoting the word opts out. With a jobserver the number is left to
-// that.
+// arguments; quoting the word opts out. That is what is told and recorded; see
+// drawing for what is run with a jobserver.
 func (j *Job) makeCommand(ctx context.Context, llvm bool) (string, error) {
 	command, ok, err := j.Conf.MakeCommand(ctx, j.Kernel.Release)
 	if err != nil {
@@ -23,13 +23,18 @@ func (j *Job) makeCommand(ctx context.Context, llvm bool) (string, error) {
 		command += " LLVM=1"
 	}
 	if arguments, ok := strings.CutPrefix(command, "make"); ok {
-		jobs := " -j" + j.Jobs
-		if j.Jobserver != nil {
-			jobs = "" // with a -j of its own, make draws no tokens
-		}
-		command = "make" + jobs + " KERNELRELEASE=" + j.Kernel.Release + arguments
+		command = "make" + j.ownJobs() + " KERNELRELEASE=" + j.Kernel.Release + arguments
 	}
 	return command, nil
+}
+
+// ownJobs is the argument with which make keeps a number of compilers of its own.
+func (j *Job) ownJobs() string { return " -j" + j.Jobs }
+
+// drawing is a command of makeCommand as it must be to draw tokens: with a -j on
+// its command line make would not.
+func (j *Job) drawing(command string) string {
+	return "make" + strings.TrimPrefix(command, "make"+j.ownJobs())
 }
 
 // jobserved tells whether a command gets to know of the jobserver: the one that

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"dkms-go/conf/sysroot"
 )
 
 // PrivateDir is where the build directory of a private build for this kernel and
@@ -70,7 +72,7 @@ func (t *Tree) isPoint(point *os.File) bool {
 		return false
 	}
 	there, err := t.job.Root.Lstat(t.job.BuildDir)
-	return err == nil && os.SameFile(locked, there)
+	return err == nil && sysroot.SameFile(locked, there)
 }
 
 // leftBefore tells whether what lies at BuildDir is from before this run.

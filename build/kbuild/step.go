@@ -65,6 +65,9 @@ func (t *Tree) shell(ctx context.Context, description, command string, jobserved
 	if err != nil {
 		return 0, "", err
 	}
+	if jobserved {
+		command = t.job.drawing(command)
+	}
 	err = t.run(ctx, description, proc.Cmd{
 		Args:   []string{"bash", "-O", "extglob", "-c", command},
 		Stdout: out,

@@ -81,6 +81,7 @@ func statuses() map[dkms.Kind]int {
 		dkms.SourceEmpty:        8,
 		dkms.NoConfInSource:     9,
 		dkms.MakeFailed:         10,
+		dkms.BuildTimedOut:      10,
 		dkms.DependsMissing:     13,
 		dkms.EmptyKernel:        16,
 		dkms.NoKernelFits:       16,

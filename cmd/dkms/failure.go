@@ -26,12 +26,21 @@ func (p *printer) report(err error) {
 	default:
 		p.failure(lines...)
 	}
-	if e.Err != nil && e.Kind != dkms.HeadersMissing {
+	why, remedial := guess(e.Diagnosis, e.Instance)
+	switch {
+	case len(e.Diagnosis.Lines) > 0: // better than the last lines of the log
+		for _, line := range e.Diagnosis.Lines {
+			p.hint("%s", line)
+		}
+		if why != "" {
+			p.hint("it seems that %s", why)
+		}
+	case e.Err != nil && e.Kind != dkms.HeadersMissing:
 		for line := range strings.Lines(e.Err.Error()) {
 			p.hint("%s", strings.TrimRight(line, "\n"))
 		}
 	}
-	if r := remedy(e); r != "" {
+	if r := or(remedial, remedy(e)); r != "" {
 		p.hint("%s", r)
 	}
 }
@@ -145,6 +154,11 @@ func buildSentence(e *dkms.Error) []string {
 		return []string{"Patch " + e.Subject + " as specified in dkms.conf cannot be", "found in " + strings.Join(e.Detail, "") + "/."}
 	case dkms.PatchFailed:
 		return []string{"Application of patch " + e.Subject + " failed.", consult}
+	case dkms.BuildTimedOut:
+		return []string{
+			fmt.Sprintf("The build of module %s took longer than %s and was stopped.", i, e.Subject),
+			consult,
+		}
 	case dkms.MakeFailed:
 		return []string{fmt.Sprintf("Bad return status for module build on kernel: %s (%s)", i.Kernel, i.Arch), consult}
 	case dkms.ProductMissing:

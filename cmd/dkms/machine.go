@@ -132,7 +132,7 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 		Host: build.Host{UID: m.uid, Root: m.host}, Now: time.Now, Stdout: p.out, Stderr: p.err,
 		Options: build.Options{
 			ConfFile: m.optional(o.conf), KernelSource: m.optional(o.kernelSource), KernelConfig: m.optional(o.kernelConfig),
-			Jobs: jobs, Force: o.force, ForceVersion: o.forceVersion, SafeUpgrade: o.safeUpgrade,
+			Jobs: jobs, UsualJobs: or(o.jobs, f.ParallelJobs) == "", Force: o.force, ForceVersion: o.forceVersion, SafeUpgrade: o.safeUpgrade,
 			NoIndex: o.noDepmod, Symlink: o.symlink || f.SymlinkModules,
 			Modprobe: o.modprobe || f.ModprobeOnInstall, NoWeakModules: m.getenv("NO_WEAK_MODULES") != "",
 		},

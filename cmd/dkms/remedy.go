@@ -35,6 +35,8 @@ func remedy(e *dkms.Error) string {
 		return "install the modules it depends on first: dkms install MODULE/VERSION"
 	case dkms.PatchBadPath, dkms.PatchMissing, dkms.ProductMissing:
 		return "correct the dkms.conf of " + m
+	case dkms.BuildTimedOut:
+		return "if that is not too long, let it have more time: timeout in the table [build] of /etc/dkms/dkms.toml"
 	case dkms.PatchFailed, dkms.MakeFailed, dkms.ScriptFailed:
 		return "look for a newer version of the module, one that knows this kernel"
 	case dkms.BuiltFileMissing, dkms.NotBuilt, dkms.StageFailed:

@@ -19,7 +19,10 @@ type failureEntry struct {
 	Kernel  string    `json:"kernel"`
 	Arch    string    `json:"arch"`
 	Cause   string    `json:"cause"`
-	Log     string    `json:"log,omitempty"` // the log of the build that failed
+	Guess   string    `json:"guess,omitempty"` // a word for what the log tells, such as kernel-api or disk-full
+	Subject string    `json:"subject,omitempty"`
+	Lines   []string  `json:"lines,omitempty"` // the first error of the log
+	Log     string    `json:"log,omitempty"`   // the log of the build that failed
 	Time    time.Time `json:"time"`
 }
 
@@ -35,6 +38,7 @@ func (s *session) statusFailed() error {
 			i := f.Instance
 			list.Failures = append(list.Failures, failureEntry{
 				Module: i.Name, Version: i.Version, Kernel: i.Kernel, Arch: i.Arch, Cause: cause(f), Log: f.Log, Time: f.Time,
+				Guess: f.Diagnosis.Cause, Subject: f.Diagnosis.Subject, Lines: f.Diagnosis.Lines,
 			})
 			if !s.json {
 				s.sayFailure(f)
@@ -55,8 +59,14 @@ func (s *session) statusFailed() error {
 func (s *session) sayFailure(f dkms.Failure) {
 	i := f.Instance
 	s.say("%s, %s, %s: failed: %s", i.Module, i.Kernel, i.Arch, cause(f))
+	for _, line := range f.Diagnosis.Lines {
+		s.say("  %s", line)
+	}
+	if why, remedy := guess(f.Diagnosis, i); why != "" {
+		s.say("  it seems that %s; %s", why, remedy)
+	}
 	if f.Log != "" {
-		s.say("  %s", f.Log)
+		s.say("  see %s", f.Log)
 	}
 }
 

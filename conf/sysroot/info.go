@@ -2,6 +2,7 @@ package sysroot
 
 import (
 	"io/fs"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,11 +11,11 @@ import (
 // info is what fstat(2) says of a file, as a fs.FileInfo.
 type info struct {
 	name string
-	stat *unix.Stat_t
+	stat *syscall.Stat_t
 	mode fs.FileMode
 }
 
-func newInfo(name string, stat *unix.Stat_t) *info {
+func newInfo(name string, stat *syscall.Stat_t) *info {
 	mode := fs.FileMode(stat.Mode & 0o777)
 	switch stat.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
@@ -47,4 +48,11 @@ func (i *info) Size() int64        { return i.stat.Size }
 func (i *info) Mode() fs.FileMode  { return i.mode }
 func (i *info) ModTime() time.Time { return time.Unix(i.stat.Mtim.Unix()) }
 func (i *info) IsDir() bool        { return i.mode.IsDir() }
-func (i *info) Sys() any           { return i.stat }
+func (i *info) Sys() any           { return i.stat } // as os.FileInfo has it on Linux
+
+// SameFile reports whether two descriptions are of one file. Unlike os.SameFile it takes those of this package too.
+func SameFile(a, b fs.FileInfo) bool {
+	x, ok := a.Sys().(*syscall.Stat_t)
+	y, also := b.Sys().(*syscall.Stat_t)
+	return ok && also && x.Dev == y.Dev && x.Ino == y.Ino
+}

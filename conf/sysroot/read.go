@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,8 +91,8 @@ func (r *Root) stat(op, abs string, flags int) (fs.FileInfo, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
+	var stat syscall.Stat_t
+	if err := syscall.Fstat(fd, &stat); err != nil {
 		return nil, &fs.PathError{Op: op, Path: r.Path(abs), Err: err}
 	}
 	return newInfo(path.Base(abs), &stat), nil

@@ -3,6 +3,7 @@ package sysroot_test
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"dkms-go/conf/sysroot"
 )
 
 func TestRead(t *testing.T) {
@@ -145,5 +148,45 @@ func TestFS(t *testing.T) {
 	}
 	if got, err := fs.ReadFile(root.FS(), "lib/modules/6.1/build/abs"); string(got) != "a" || err != nil {
 		t.Errorf("ReadFile through links = %q, %v, want %q", got, err, "a")
+	}
+}
+
+// TestSameFile: what Stat returns is compared by what it describes, also with what os returns, and tells of its inode as os does.
+func TestSameFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	root, err := sysroot.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(filepath.Join(dir, "a"), filepath.Join(dir, "again")); err != nil {
+		t.Fatal(err)
+	}
+	stat := func(name string) fs.FileInfo {
+		fi, err := root.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fi
+	}
+	theirs, err := os.Stat(filepath.Join(dir, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		a, b fs.FileInfo
+		want bool
+	}{{stat("/a"), stat("/again"), true}, {stat("/a"), stat("/b"), false}, {stat("/a"), theirs, true}, {theirs, stat("/b"), false}} {
+		if got := sysroot.SameFile(c.a, c.b); got != c.want {
+			t.Errorf("SameFile(%s, %s) = %v, want %v", c.a.Name(), c.b.Name(), got, c.want)
+		}
+	}
+	if diff := cmp.Diff(theirs.Sys(), stat("/a").Sys()); diff != "" {
+		t.Errorf("Sys of os and of sysroot (-os +sysroot):\n%s", diff)
 	}
 }
