@@ -20,7 +20,7 @@ const (
 	Fifo
 )
 
-var gnuVersion = regexp.MustCompile(`\AGNU Make (\d+)\.(\d+)`) //nolint:gochecknoglobals // compiled once, never changed
+var gnuVersion = regexp.MustCompile(`\AGNU Make (\d+)\.(\d+)`)
 
 // StyleOf returns the style for the make that prints this text when it is asked
 // for its version: Fifo for GNU make 4.4 and later, Pipe for any other.

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	if done, status := proc.Helper(os.Args); done {
 		os.Exit(status)
 	}
-	if len(os.Args) == 2 && (strings.HasPrefix(os.Args[1], "orphan")) {
+	if len(os.Args) == 2 && strings.HasPrefix(os.Args[1], "orphan") {
 		runForever(os.Args[1])
 	}
 	if len(os.Args) == 2 && os.Args[1] == "no privacy" {
