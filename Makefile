@@ -80,6 +80,10 @@ e2e-jobserver: ## the jobserver with make 4.4, which knows named pipes (ROOT=dir
 	@scripts/deps e2e
 	@scripts/e2e-jobserver $(ROOT)
 
+crash: ## end the program at its changes, by SIGKILL and power cut, and look (POINTS=60 for each command, or all)
+	@scripts/deps test
+	env -u MAKELEVEL DKMS_CRASH_POINTS=$(or $(POINTS),60) $(GO) test -timeout 120m -count=1 -run 'TestCrash' -v ./cmd/dkms
+
 install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
 
@@ -96,4 +100,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver install deb rpm arch clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver crash install deb rpm arch clean

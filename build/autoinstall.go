@@ -34,8 +34,9 @@ func (p *planner) wishes(ctx context.Context, newest []dkms.Module, t Target, sy
 		if p.Tree.Installed(w.i) || p.weaklyInstalled(w.i) {
 			if sync {
 				w.stale = p.stale(ctx, w.i)
+				w.superseded = p.Tree.Superseded(w.i)
 			}
-			if len(w.stale) == 0 {
+			if len(w.stale) == 0 && !w.superseded {
 				p.plan.Present = append(p.plan.Present, w.i)
 				continue
 			}
@@ -102,6 +103,8 @@ type wish struct {
 	depends []string // names of modules that must be installed before
 	stale   []string // what has changed since it was built, when it is built and that has to be done again
 	part    int
+
+	superseded bool // it was built again since it was installed: that was cut off, or nobody asked for more
 }
 
 // inOrder plans the wishes in rounds: in each round those whose dependencies came in earlier rounds or are installed.
@@ -174,7 +177,18 @@ func (p *planner) wish(ctx context.Context, w *wish, done map[string]int, force 
 		p.renew(ctx, w.i, w.part)
 		return
 	}
+	if w.superseded {
+		p.replace(ctx, w.i, w.part)
+		return
+	}
 	p.install(ctx, w.i, w.part, force)
+}
+
+// replace plans to put the build of i in place of what is installed.
+func (p *planner) replace(ctx context.Context, i dkms.Instance, part int) {
+	p.uninstall(ctx, i, part, true)
+	p.step(Step{Action: Install, Instance: i, Part: part, Replace: true})
+	p.index(i, part)
 }
 
 // prepare plans the preparation of a kernel, once.

@@ -135,6 +135,9 @@ func (w *work) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *
 	if err == nil {
 		err = stage.NoteInputs(in)
 	}
+	if err == nil { // POST_BUILD will add to it
+		err = w.Root.Copy(tree.Log(), path.Join(stage.Dir(), "log", "make.log"), 0o644)
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -142,7 +145,7 @@ func (w *work) collect(ctx context.Context, i dkms.Instance, c *conf.Module, k *
 		stage.Discard()
 		return err
 	}
-	return errors.Join(stage.Commit(), w.Tree.ForgetFailure(i))
+	return errors.Join(w.Tree.ForgetFailure(i), stage.Commit())
 }
 
 // explain adds what the log of a build says about its failure.

@@ -37,7 +37,7 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		r.steps[n] = newProgress()
 	}
 	for _, f := range p.Fresh {
-		_ = b.Tree.UpdateInputs(f.Instance, f.Inputs) // it would only have been quicker the next time
+		b.refresh(ctx, f)
 	}
 	b.watch(-1, RunBegun{p})
 	wide := p.wide()

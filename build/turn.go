@@ -44,8 +44,12 @@ func (w *work) take(ctx context.Context, s Step) error {
 			if err := w.Tree.CheckBuildSpace(i); err != nil {
 				return err
 			}
-			return w.do(ctx, s)
-		}, registration.Shared(), dkms.BuildLock(i))
+			done, err := w.Tree.Scratch(i.Module)
+			if err != nil {
+				return err
+			}
+			return errors.Join(w.do(ctx, s), done())
+		}, registration.Shared(), dkms.DirectoryLock(i.Module), dkms.BuildLock(i))
 	case Unbuild:
 		return w.holding(ctx, func() error { return w.do(ctx, s) }, registration.Shared(), dkms.BuildLock(i))
 	case Index, Prune:
@@ -88,6 +92,16 @@ func (w *work) installedMeanwhile(s Step, o dkms.InstallOptions) bool {
 	return !slices.ContainsFunc(w.results, func(res Result) bool {
 		return res.Step.Action == Build && res.Step.Instance == s.Instance && res.Outcome == Done
 	})
+}
+
+// refresh notes that a build is up to date. Without that it would only take longer to see so the next time.
+func (b *Builder) refresh(ctx context.Context, f Fresh) {
+	h, err := b.Tree.Lock(ctx, b.Emit, dkms.BuildLock(f.Instance))
+	if err != nil {
+		return
+	}
+	defer h.Unlock()
+	_ = b.Tree.UpdateInputs(f.Instance, f.Inputs)
 }
 
 // Recover completes or takes back what runs that are no more have left undone, and writes the indexes that they owe. Run it

@@ -31,11 +31,7 @@ func (t *Tree) MarkDirty(release string) error {
 	if t.dirty(release) {
 		return nil
 	}
-	err := t.root.MkdirAll(t.journalDir(), 0o755)
-	if err == nil {
-		err = t.root.PrepareFile(t.dirtyFile(release), nil, 0o600)
-	}
-	if err != nil {
+	if err := t.journalFile(t.dirtyFile(release), nil); err != nil {
 		return fmt.Errorf("note that indexes of kernel %s are out of date: %w", release, err)
 	}
 	return nil
@@ -91,7 +87,7 @@ func (t *Tree) dirtyFile(release string) string { return path.Join(t.journalDir(
 
 // dirtyLock is the lock of those who are going to write the indexes of a kernel. Nobody waits for it.
 func dirtyLock(release string) Lock {
-	return newLock(4, "indexes of kernel "+release, "index", release).Shared()
+	return newLock(rankIndexes, "indexes of kernel "+release, "index", release).Shared()
 }
 
 // hold takes the lock of the mark, until ClearDirty or the end of the process. If somebody looks just now whether it can be

@@ -281,6 +281,11 @@ func (x *installation) prepare(ctx context.Context) error {
 	}
 	i := x.i
 	x.list.Format, x.list.Module, x.list.Version, x.list.Kernel, x.list.Arch = manifestFormat, i.Name, i.Version, i.Kernel, i.Arch
+	build, err := x.identity(path.Join(x.BaseDir(i), "module"))
+	if err != nil {
+		return err
+	}
+	x.list.Build = build
 	text, err := x.list.encode()
 	if err != nil {
 		return err

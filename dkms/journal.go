@@ -97,17 +97,26 @@ func (t *Tree) write(r *record, p phase) error {
 	if err != nil {
 		return err
 	}
-	if err := t.root.MkdirAll(t.journalDir(), 0o755); err != nil {
-		return err
-	}
 	tmp := t.recordFile(r.Under, fresh)
-	if err := t.root.PrepareFile(tmp, append(text, '\n'), 0o600); err != nil {
+	if err := t.journalFile(tmp, append(text, '\n')); err != nil {
 		return err
 	}
 	if err := t.root.Rename(tmp, t.recordFile(r.Under, p)); err != nil {
 		return errors.Join(err, t.removeFile(tmp), t.removeFile(t.recordFile(r.Under, p)))
 	}
 	return nil
+}
+
+// journalFile makes a file in the journal, which others remove whenever it is empty.
+func (t *Tree) journalFile(abs string, data []byte) error {
+	for {
+		if err := t.root.MkdirAll(t.journalDir(), 0o755); err != nil {
+			return err
+		}
+		if err := t.root.PrepareFile(abs, data, 0o600); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 }
 
 // strike removes a record, and the journal if nothing else is in it.

@@ -15,14 +15,15 @@ import (
 	"dkms-go/conf/sysroot"
 )
 
-// Locks keep runs of this program, and the steps of one run, out of each other's way. There are three sorts, in the order in
+// Locks keep runs of this program, and the steps of one run, out of each other's way. There are four sorts, in the order in
 // which they are taken; those of one sort are taken in the order of their names:
 //
 //  1. one for each registration (M, V): taken alone to change it (Import, Load, Add, Clean, Forget), shared by whoever relies
 //     on it (builds, installations);
-//  2. one for each instance (M, V, K, A): taken alone to make or delete its build result (Stage to Commit, Unbuild), shared by
+//  2. one for the directory that a module is built in (M, V): taken alone from the first copied file to the last;
+//  3. one for each instance (M, V, K, A): taken alone to make or delete its build result (Stage to Commit, Unbuild), shared by
 //     whoever installs it;
-//  3. one for each kernel K: taken alone to change its module directory, what is noted about it, or its indexes (Install,
+//  4. one for each kernel K: taken alone to change its module directory, what is noted about it, or its indexes (Install,
 //     Uninstall, Cleanup, Prune, MarkDirty, ClearDirty).
 //
 // Nobody who holds a lock asks for one that comes before it; so nobody waits in a circle. Who has waited looks again at what
@@ -32,26 +33,39 @@ import (
 // chroot, in a container that shares it, where /run would be another one. dkms 3.4 does not look at names that begin with a
 // dot. The file says who holds the lock, and is gone when nobody does.
 type Lock struct {
-	rank   int
+	rank   rank
 	name   string // of the file, and of the record in the journal
 	what   string // for people
 	shared bool
 }
 
+// rank is the place of a sort of locks in the order.
+type rank int
+
+const (
+	rankModule rank = 1 + iota
+	rankDirectory
+	rankBuild
+	rankKernel
+	rankIndexes // see dirtyLock
+)
+
 // ModuleLock is the lock of the registration of m.
-func ModuleLock(m Module) Lock { return newLock(1, m.String(), "module", m.Name, m.Version) }
+func ModuleLock(m Module) Lock { return newLock(rankModule, m.String(), "module", m.Name, m.Version) }
 
 // BuildLock is the lock of the build result of i.
 func BuildLock(i Instance) Lock {
-	return newLock(2, i.String(), "build", i.Name, i.Version, i.Kernel, i.Arch)
+	return newLock(rankBuild, i.String(), "build", i.Name, i.Version, i.Kernel, i.Arch)
 }
 
 // KernelLock is the lock of the modules of a kernel.
-func KernelLock(release string) Lock { return newLock(3, "kernel "+release, "kernel", release) }
+func KernelLock(release string) Lock {
+	return newLock(rankKernel, "kernel "+release, "kernel", release)
+}
 
 // newLock joins names with the one character that none of them has, as sysfs does.
-func newLock(rank int, what string, names ...string) Lock {
-	return Lock{rank: rank, what: what, name: strings.Join(names, "!")}
+func newLock(r rank, what string, names ...string) Lock {
+	return Lock{rank: r, what: what, name: strings.Join(names, "!")}
 }
 
 // Shared returns the same lock, to be held together with others that share it.

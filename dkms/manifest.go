@@ -22,6 +22,7 @@ type Manifest struct {
 	Version   string          `json:"version"`
 	Kernel    string          `json:"kernel"`
 	Arch      string          `json:"arch"`
+	Build     string          `json:"build"` // identity of T/M/V/K/A/module then, see identity
 	Installed []InstalledFile `json:"installed"`
 	Archived  []ArchivedFile  `json:"archived,omitempty"`
 }
@@ -69,6 +70,17 @@ func (t *Tree) Manifest(i Instance) (*Manifest, error) {
 		return nil, nil //nolint:nilnil // of a version that is not installed any more
 	}
 	return &m, nil
+}
+
+// Superseded reports whether the build result of i is another one than that which is installed, because it was built again
+// since. It looks at names, sizes and times only. Without a manifest nobody knows.
+func (t *Tree) Superseded(i Instance) bool {
+	m, err := t.Manifest(i)
+	if err != nil || m == nil {
+		return false
+	}
+	now, err := t.identity(path.Join(t.BaseDir(i), "module"))
+	return err == nil && now != m.Build
 }
 
 // check sees to it that a manifest speaks of files of its kernel alone.

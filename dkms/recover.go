@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"dkms-go/conf/sysroot"
 )
@@ -24,10 +25,12 @@ func (t *Tree) Recover(ctx context.Context, emit Emit) error {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(append(errs, &Error{Kind: Interrupted, Err: err})...)
 		}
-		errs = append(errs, t.tryAlone(l, func() error { return t.recoverLocked(l, emit) }))
+		errs = append(errs, t.tryAlone(l, func() error { return errors.Join(t.recoverLocked(l, emit), t.sweep(l)) }))
 	}
-	if t.Undone() {
-		_ = t.root.RemoveEmpty(t.journalDir(), t.opt.DKMSTree) // it is for looks
+	for _, dir := range []string{t.journalDir(), t.lockDir()} {
+		if t.present(dir) {
+			_ = t.root.RemoveEmpty(dir, t.opt.DKMSTree) // it is for looks
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -64,24 +67,28 @@ func (t *Tree) tryAlone(l Lock, f func() error) error {
 	return f()
 }
 
-// Undone reports whether there is anything for Recover to do, or indexes to be written, by somebody.
-func (t *Tree) Undone() bool { return t.present(t.journalDir()) }
+// Undone reports whether somebody is at work, or has left something undone.
+func (t *Tree) Undone() bool { return t.present(t.journalDir()) || t.present(t.lockDir()) }
 
-// abandonedLocks returns the locks under which there are records, by name.
+// abandonedLocks returns the locks under which there are records, and those that there are files for.
 func (t *Tree) abandonedLocks() []Lock {
-	ents, err := t.root.ReadDir(t.journalDir())
-	if err != nil {
-		return nil
-	}
 	var locks []Lock
-	for _, e := range ents {
-		name, p := splitPhase(e.Name())
-		if p == "" || p == unusable {
-			continue
-		}
+	add := func(name string) {
 		l := Lock{name: name, what: strings.ReplaceAll(name, "!", " ")}
 		if !slices.Contains(locks, l) {
 			locks = append(locks, l)
+		}
+	}
+	records, err := t.root.ReadDir(t.journalDir())
+	for _, e := range records {
+		if name, p := splitPhase(e.Name()); err == nil && p != "" && p != unusable {
+			add(name)
+		}
+	}
+	files, err := t.root.ReadDir(t.lockDir())
+	for _, e := range files {
+		if err == nil {
+			add(e.Name())
 		}
 	}
 	return locks
@@ -149,17 +156,27 @@ func (t *Tree) resume(r *record, p phase) error {
 // sweep deletes what those who had a lock before have left beside the place where it was to be. The caller holds it alone.
 func (t *Tree) sweep(l Lock) error {
 	names := strings.Split(l.name, "!")
-	switch names[0] {
-	case "module":
+	switch {
+	case names[0] == "module" && len(names) == 3:
 		m := Module{names[1], names[2]}
+		var errs []error // nobody builds: who does shares this lock
+		for _, kernel := range t.names(t.ModuleDir(m), "") {
+			errs = append(errs, t.sweepDir(path.Join(t.ModuleDir(m), kernel), ".tmp_"))
+		}
 		return errors.Join(
+			errors.Join(errs...),
 			t.sweepDir(path.Dir(t.ModuleDir(m)), ".tmp_"+m.Version+"_"),
 			t.sweepDir(t.ModuleDir(m), ".tmp_source_"),
 			t.sweepDir(t.opt.SourceTree, "."+path.Base(t.SourceDir(m))+"."),
 		)
-	case "build":
+	case names[0] == "build" && len(names) == 5:
 		i := Instance{Module{names[1], names[2]}, names[3], names[4]}
-		return t.sweepDir(path.Dir(t.BaseDir(i)), ".tmp_"+i.Arch+"_")
+		return errors.Join(
+			t.sweepDir(path.Dir(t.BaseDir(i)), ".tmp_"+i.Arch+"_"),
+			t.sweepDir(t.BaseDir(i), "."+inputsFile+"."),
+			t.sweepDir(path.Join(t.BaseDir(i), "log"), ".make.log."),
+			t.sweepDir(path.Dir(t.failureFile(i)), "."+path.Base(t.failureFile(i))+"."),
+		)
 	}
 	return nil
 }
@@ -168,7 +185,7 @@ func (t *Tree) sweep(l Lock) error {
 // and perhaps .old.
 func (t *Tree) sweepDir(dir, prefix string) error {
 	ents, err := t.root.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil
 	}
 	if err != nil {
@@ -186,8 +203,6 @@ func (t *Tree) sweepDir(dir, prefix string) error {
 // temporary reports whether the last part of a name is one that nobody chose.
 func temporary(s string) bool {
 	s = strings.TrimSuffix(s, ".old")
-	if n := strings.LastIndexByte(s, '.'); n >= 0 {
-		s = s[n+1:]
-	}
+	s = s[strings.LastIndexAny(s, "._")+1:]
 	return len(s) == 6 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") == ""
 }

@@ -16,6 +16,7 @@ import (
 type transaction struct {
 	*Tree
 	record
+	phase  phase           // of the record
 	marked bool            // the indexes of the kernel were up to date before
 	before map[int][]Event // events to be told of ahead of a change; those of len(Changes) come last
 	failed string          // path of the change that failed
@@ -59,20 +60,20 @@ func (x *transaction) touches(abs string) bool {
 // With an error nothing has changed, unless finished tells otherwise: then everything is changed, and what is left over
 // could not be deleted.
 func (x *transaction) run(prepare func() error, emit Emit) (finished bool, err error) {
-	first := doing
+	x.phase = doing
 	if prepare != nil {
-		first = begun
+		x.phase = begun
 	}
 	if err := x.mark(); err != nil {
 		return false, err
 	}
-	if err := x.write(&x.record, first); err != nil {
+	if err := x.write(&x.record, x.phase); err != nil {
 		return false, errors.Join(err, x.unmark())
 	}
 	if prepare != nil {
 		err := prepare()
 		if err == nil {
-			err = x.root.Rename(x.recordFile(x.Under, begun), x.recordFile(x.Under, doing))
+			err = x.reach(doing)
 		}
 		if err != nil {
 			return false, errors.Join(err, x.abandon())
@@ -86,7 +87,7 @@ func (x *transaction) run(prepare func() error, emit Emit) (finished bool, err e
 		}
 	}
 	x.say(len(x.Changes), emit)
-	return true, x.settle(&x.record, doing)
+	return true, x.settle(&x.record, x.phase)
 }
 
 func (x *transaction) say(n int, emit Emit) {
@@ -95,22 +96,22 @@ func (x *transaction) say(n int, emit Emit) {
 	}
 }
 
-// reach gives the record the name of a phase, whichever it has. A rename that reports failure may have happened.
+// reach gives the record the name of a phase. A rename that reports failure may have happened.
 func (x *transaction) reach(p phase) error {
-	for _, q := range []phase{begun, doing} {
-		if q == p || !x.present(x.recordFile(x.Under, q)) {
-			continue
-		}
-		if err := x.root.Rename(x.recordFile(x.Under, q), x.recordFile(x.Under, p)); err != nil && x.present(x.recordFile(x.Under, q)) {
-			return err
-		}
+	if x.phase == p {
+		return nil
 	}
-	return nil
+	from, to := x.recordFile(x.Under, x.phase), x.recordFile(x.Under, p)
+	err := x.root.Rename(from, to)
+	if err == nil || !x.present(from) {
+		x.phase = p
+	}
+	return err
 }
 
 // abandon deletes what was prepared.
 func (x *transaction) abandon() error {
-	if err := x.reach(begun); err != nil {
+	if err := x.reach(begun); x.phase != begun {
 		return err
 	}
 	return errors.Join(x.settle(&x.record, begun), x.unmark())
@@ -119,7 +120,7 @@ func (x *transaction) abandon() error {
 // rollback takes everything back. If that fails too, the journal remembers what is left to be done: to take it back, or,
 // if it cannot even be told that, to go on.
 func (x *transaction) rollback() error {
-	if err := x.reach(undoing); err != nil {
+	if err := x.reach(undoing); x.phase != undoing {
 		return err
 	}
 	if err := x.takeBack(&x.record); err != nil {

@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 	if done, status := proc.Helper(os.Args); done {
 		os.Exit(status)
 	}
+	if how := os.Getenv("DKMS_CRASH"); how != "" {
+		os.Exit(disturbed(how))
+	}
 	testscript.Main(m, map[string]func(){"dkms": main, "sign-file": main})
 }
 
