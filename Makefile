@@ -84,6 +84,10 @@ crash: ## end the program at its changes, by SIGKILL and power cut, and look (PO
 	@scripts/deps test
 	env -u MAKELEVEL DKMS_CRASH_POINTS=$(or $(POINTS),60) $(GO) test -timeout 120m -count=1 -run 'TestCrash' -v ./cmd/dkms
 
+e2e-stress: ## twenty at once, ROUNDS (50) times
+	@scripts/deps test
+	env -u MAKELEVEL DKMS_STRESS_ROUNDS=$(or $(ROUNDS),50) $(GO) test -timeout 60m -count=1 -run TwentyAtOnce -v ./cmd/dkms
+
 install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
 
@@ -100,4 +104,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver crash install deb rpm arch clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver e2e-stress crash install deb rpm arch clean

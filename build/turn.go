@@ -81,17 +81,9 @@ func (w *work) place(ctx context.Context, s Step, ps []dkms.Placement, find dkms
 	}, dkms.ModuleLock(i.Module).Shared(), dkms.BuildLock(i).Shared(), dkms.KernelLock(i.Kernel))
 }
 
-// installedMeanwhile reports whether somebody else has installed an instance since the plan was made: it is installed, and its
-// build is not one that this run has made.
+// installedMeanwhile reports whether somebody else has installed an instance since the plan was made, as it is built now.
 func (w *work) installedMeanwhile(s Step, o dkms.InstallOptions) bool {
-	if s.Replace || o.Force || !w.Tree.Installed(s.Instance) {
-		return false
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return !slices.ContainsFunc(w.results, func(res Result) bool {
-		return res.Step.Action == Build && res.Step.Instance == s.Instance && res.Outcome == Done
-	})
+	return !s.Replace && !o.Force && w.Tree.Current(s.Instance)
 }
 
 // refresh notes that a build is up to date. Without that it would only take longer to see so the next time.

@@ -3,6 +3,7 @@ package dkms
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -43,7 +44,10 @@ func (t *Tree) ClearDirty(release string) error {
 	if err := CheckName("kernel release", release); err != nil {
 		return err
 	}
-	err := t.removeFile(t.dirtyFile(release))
+	err := t.root.SyncDir(t.KernelDir(release)) // what was deleted there without haste
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = t.removeFile(t.dirtyFile(release))
+	}
 	t.release(release)
 	if err != nil {
 		return fmt.Errorf("note that indexes of kernel %s are up to date: %w", release, err)

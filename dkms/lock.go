@@ -15,8 +15,8 @@ import (
 	"dkms-go/conf/sysroot"
 )
 
-// Locks keep runs of this program, and the steps of one run, out of each other's way. There are four sorts, in the order in
-// which they are taken; those of one sort are taken in the order of their names:
+// Lock is one of the locks that keep runs of this program, and the steps of one run, out of each other's way. There are four
+// sorts, in the order in which they are taken; those of one sort are taken in the order of their names:
 //
 //  1. one for each registration (M, V): taken alone to change it (Import, Load, Add, Clean, Forget), shared by whoever relies
 //     on it (builds, installations);

@@ -75,12 +75,24 @@ func (t *Tree) Manifest(i Instance) (*Manifest, error) {
 // Superseded reports whether the build result of i is another one than that which is installed, because it was built again
 // since. It looks at names, sizes and times only. Without a manifest nobody knows.
 func (t *Tree) Superseded(i Instance) bool {
+	same, known := t.installedBuild(i)
+	return known && !same
+}
+
+// Current reports whether i is installed, and that with the build result that there is now. Without a manifest nobody knows.
+func (t *Tree) Current(i Instance) bool {
+	same, known := t.installedBuild(i)
+	return known && same && t.Installed(i)
+}
+
+// installedBuild reports whether the build result of i is the one that was installed, if that can be told.
+func (t *Tree) installedBuild(i Instance) (same, known bool) {
 	m, err := t.Manifest(i)
 	if err != nil || m == nil {
-		return false
+		return false, false
 	}
 	now, err := t.identity(path.Join(t.BaseDir(i), "module"))
-	return err == nil && now != m.Build
+	return now == m.Build, err == nil
 }
 
 // check sees to it that a manifest speaks of files of its kernel alone.

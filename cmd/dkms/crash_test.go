@@ -164,7 +164,7 @@ func (c crash) point(t *testing.T, begin *scene, want map[string]string, goods m
 	out, err := s.dkms(t, c.command, []string{fmt.Sprintf("DKMS_CRASH=%s %d %s %s", end, at, s.dir, s.dir+".cut")})
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ProcessState.ExitCode() != -1 {
-		return fmt.Errorf("it was not killed: %v\n%s", err, out)
+		return fmt.Errorf("it was not killed: %w\n%s", err, out)
 	}
 	if end != "kill" {
 		if err := errors.Join(os.RemoveAll(s.dir), os.Rename(s.dir+".cut", s.dir)); err != nil {
@@ -324,7 +324,7 @@ func (s *scene) hidden(t *testing.T) string {
 }
 
 // identities of directories are made of times.
-var identities = regexp.MustCompile(`directory [0-9a-f]{64}`) //nolint:gochecknoglobals // compiled once
+var identities = regexp.MustCompile(`directory [0-9a-f]{64}`)
 
 // contents returns what a module file may hold: its base name with a digest.
 func (s *scene) contents(t *testing.T) map[string]bool {
@@ -368,7 +368,7 @@ func (s *scene) check(t *testing.T, goods map[string]bool) error {
 	return errors.Join(errs...)
 }
 
-var statusInstance = regexp.MustCompile(`^(\w+)/(\S+), (\S+), (\S+): (installed|built)(.*)$`) //nolint:gochecknoglobals // compiled once
+var statusInstance = regexp.MustCompile(`^(\w+)/(\S+), (\S+), (\S+): (installed|built)(.*)$`)
 
 // checkStatus compares what status says with what there is.
 func (s *scene) checkStatus(t *testing.T) error {
@@ -391,7 +391,7 @@ func (s *scene) checkStatus(t *testing.T) error {
 		said[m[1]+"/"+m[2]] = true
 		built, err := filepath.Glob(filepath.Join(s.dir, "var", m[1], m[2], m[3], m[4], "module/*.ko"))
 		if err != nil || len(built) == 0 {
-			return fmt.Errorf("status says %q, and there is no build: %v", line, err)
+			return errors.Join(fmt.Errorf("status says %q, and there is no build", line), err)
 		}
 		for _, b := range built {
 			placed := filepath.Join(s.dir, "lib/modules", m[3], "updates/dkms", filepath.Base(b))

@@ -30,6 +30,16 @@ func (r *Root) SyncTree(abs string) error {
 	})
 }
 
+// SyncDir makes the entries of the directory abs durable. abs is followed as if
+// chrooted.
+func (r *Root) SyncDir(abs string) error {
+	host, err := r.follow("sync", abs)
+	if err != nil {
+		return err
+	}
+	return r.syncDir(host)
+}
+
 // syncFile syncs the regular file at host.
 func (r *Root) syncFile(host string) error {
 	f, err := os.OpenFile(host, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
