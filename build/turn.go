@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"dkms-go/build/depmod"
+	"dkms-go/build/kbuild"
 	"dkms-go/dkms"
 )
 
@@ -44,18 +45,34 @@ func (w *work) take(ctx context.Context, s Step) error {
 			if err := w.Tree.CheckBuildSpace(i); err != nil {
 				return err
 			}
-			done, err := w.Tree.Scratch(i.Module)
+			done, err := w.scratch(i)
 			if err != nil {
 				return err
 			}
 			return errors.Join(w.do(ctx, s), done())
-		}, registration.Shared(), dkms.DirectoryLock(i.Module), dkms.BuildLock(i))
+		}, append(w.directoryLocks(i), registration.Shared(), dkms.BuildLock(i))...)
 	case Unbuild:
 		return w.holding(ctx, func() error { return w.do(ctx, s) }, registration.Shared(), dkms.BuildLock(i))
 	case Index, Prune:
 		return w.holding(context.WithoutCancel(ctx), func() error { return w.do(ctx, s) }, dkms.KernelLock(i.Kernel))
 	}
 	return w.do(ctx, s)
+}
+
+// directoryLocks are the locks of the directory that i is built in.
+func (w *work) directoryLocks(i dkms.Instance) []dkms.Lock {
+	if w.workshop.private {
+		return []dkms.Lock{dkms.DirectoryLock(i.Module).Shared(), dkms.PrivateDirectoryLock(i)}
+	}
+	return []dkms.Lock{dkms.DirectoryLock(i.Module)}
+}
+
+// scratch notes where i is being built.
+func (w *work) scratch(i dkms.Instance) (done func() error, err error) {
+	if w.workshop.private {
+		return w.Tree.PrivateScratch(i, kbuild.PrivateDir(w.Tree.BuildDir(i.Module), i.Kernel, i.Arch))
+	}
+	return w.Tree.Scratch(i.Module)
 }
 
 // register adds a module that is not added. That somebody else has just done so is as good, unless the user asked for it by

@@ -169,6 +169,9 @@ func (t *Tree) sweep(l Lock) error {
 			t.sweepDir(t.ModuleDir(m), ".tmp_source_"),
 			t.sweepDir(t.opt.SourceTree, "."+path.Base(t.SourceDir(m))+"."),
 		)
+	case names[0] == "directory" && len(names) == 5: // of a private build
+		m := Module{names[1], names[2]}
+		return t.tryAlone(DirectoryLock(m), func() error { return t.sweepPoint(m) })
 	case names[0] == "build" && len(names) == 5:
 		i := Instance{Module{names[1], names[2]}, names[3], names[4]}
 		return errors.Join(
@@ -179,6 +182,14 @@ func (t *Tree) sweep(l Lock) error {
 		)
 	}
 	return nil
+}
+
+// sweepPoint deletes an empty T/M/V/build, over which private builds were laid that are no more. Nobody builds m.
+func (t *Tree) sweepPoint(m Module) error {
+	if ents, err := t.root.ReadDir(t.BuildDir(m)); err != nil || len(ents) > 0 {
+		return nil //nolint:nilerr // there is none
+	}
+	return t.root.Remove(t.BuildDir(m))
 }
 
 // sweepDir deletes the entries of a directory that begin with prefix and go on like a temporary name: six letters and digits,
