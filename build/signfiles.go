@@ -44,7 +44,7 @@ func (b *Builder) SignFiles(ctx context.Context, files []string, t Target, pair 
 	}
 	errs := make([]error, len(files))
 	var g errgroup.Group
-	g.SetLimit(2 * runtime.NumCPU()) // half of them wait for the disk
+	g.SetLimit(8 * runtime.NumCPU()) // most of them wait for the disk
 	for n, f := range files {
 		g.Go(func() error {
 			errs[n] = b.signFile(ctx, b.Host.Root, signers[hashes[n]], f)

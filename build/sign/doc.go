@@ -12,13 +12,15 @@
 //	sign command  the program that signs otherwise: what sign_file names, or the
 //	              kernel's scripts/sign-file; called with HASH KEY CERTIFICATE
 //	              FILE
-//	key           PEM file with an unencrypted private key of RSA or ECDSA, mode
-//	              0600, or a pkcs11: URI
+//	key           PEM file with a private key of RSA or ECDSA, encrypted or not,
+//	              that nobody but its owner can read; or a pkcs11: URI
+//	passphrase    what unlocks an encrypted key
 //	certificate   X.509 in DER, what mokutil --import takes, or in PEM, perhaps
 //	              in the same file as the key; upstream calls it the MOK
 //	              (machine owner key)
 //	pair          both of them; half a pair is a key without its certificate or
 //	              the other way round
+//	verdict       what verifying a module has found: intact, or how it is not
 //	signature     what follows the module in its file: a detached CMS message,
 //	              12 bytes that say so (struct module_signature), and a marker
 //
@@ -37,4 +39,7 @@
 // pair is never completed or overwritten: modules stay unsigned and the
 // message names the missing file. Only a certificate that was made here and has
 // lost its key gives way to a new pair, and is kept as NAME.old.
+//
+// Upstream knows no passphrases, and does not look at permissions, expiry and
+// usage of a pair. Here a pair is examined before anything is built.
 package sign

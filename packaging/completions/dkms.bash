@@ -33,7 +33,7 @@ _dkms_kernels() {
 }
 
 _dkms() {
-	local verbs='add remove build unbuild install uninstall status autoinstall sync match mktarball ldtarball generate_mok depmod recover'
+	local verbs='add remove build unbuild install uninstall status autoinstall sync match mktarball ldtarball generate_mok key sign depmod recover'
 	local cur prev verb='' choices word words i
 	local dkmstree=/var/lib/dkms sourcetree=/usr/src installtree=/lib/modules
 
@@ -88,7 +88,7 @@ _dkms() {
 		;;
 	-v) choices=$(_dkms_pairs "$dkmstree" | sed 's|.*/||') ;;
 	-a | --arch) choices=$(uname -m) ;;
-	-c | --config | --archive | --trace)
+	-c | --config | --archive | --trace | --signing-key | --certificate | --password-hash-file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -100,10 +100,15 @@ _dkms() {
 	*)
 		if [[ $cur == -* ]]; then
 			choices='-m -v -k -a -c -j -q -V -h --all --all-kernels --dry-run --json --force --arch --config --debug --directive --dkmstree
-				--force-version-override --help --installtree --kernelsourcedir --kernelver --modprobe-on-install
-				--module --no-depmod --quiet --root --sourcetree --symlink-modules --templatekernel --trace --verbose --version'
+				--force-version-override --help --certificate --installtree --kernelsourcedir --kernelver --modprobe-on-install
+				--module --no-depmod --password-hash-file --quiet --root --signing-key --sourcetree --symlink-modules --templatekernel --trace --verbose --version'
 		elif [[ -z $verb ]]; then
 			choices=$verbs
+		elif [[ $verb == key && $prev == key ]]; then
+			choices='status enroll verify'
+		elif [[ $verb == sign || $verb == key && $prev == verify ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
 		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok || $verb == recover ]]; then
 			return
 		elif [[ $verb == add ]]; then

@@ -1,6 +1,6 @@
 # Completion of dkms(8) for fish.
 
-set -l verbs add build install uninstall unbuild remove status autoinstall sync match mktarball ldtarball generate_mok depmod recover
+set -l verbs add build install uninstall unbuild remove status autoinstall sync match mktarball ldtarball generate_mok key sign depmod recover
 
 # Every module/version in the DKMS tree.
 function __dkms_pairs
@@ -55,6 +55,11 @@ complete -c dkms -n '__fish_seen_subcommand_from depmod' -l files-of -x -a '30 3
 complete -c dkms -n '__fish_seen_subcommand_from depmod' -l cache -x -a '(__fish_complete_directories)' -d 'Where to keep what was read'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a recover -d 'Complete or take back what was interrupted'
 
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a key -d 'Tell of the signing key, have it trusted, verify signatures'
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a sign -d 'Sign module files in place'
+complete -c dkms -n '__fish_seen_subcommand_from key; and not __fish_seen_subcommand_from status enroll verify' -a 'status enroll verify'
+complete -c dkms -n '__fish_seen_subcommand_from sign verify' -a '(__fish_complete_path)'
+
 complete -c dkms -n '__fish_seen_subcommand_from build install uninstall unbuild remove status match' -a '(__dkms_pairs)'
 complete -c dkms -n '__fish_seen_subcommand_from add' -a '(__dkms_sources)'
 complete -c dkms -n '__fish_seen_subcommand_from add build install' -a '(__fish_complete_directories)'
@@ -87,4 +92,8 @@ complete -c dkms -l modprobe-on-install -d 'Load what was installed'
 complete -c dkms -l no-depmod -d 'Leave the indexes of modules alone'
 complete -c dkms -l symlink-modules -d 'Install links instead of copies'
 complete -c dkms -l templatekernel -x -a '(__dkms_kernels)' -d 'Kernel that match takes as its model'
+complete -c dkms -l json -d 'Print JSON'
+complete -c dkms -l signing-key -r -F -d 'Private key instead of the configured one'
+complete -c dkms -l certificate -r -F -d 'Certificate instead of the configured one'
+complete -c dkms -l password-hash-file -r -F -d 'Hash of the password for the next boot'
 complete -c dkms -l verbose -d 'Show commands and their output'

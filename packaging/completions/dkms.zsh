@@ -19,6 +19,8 @@ verbs=(
   'match:install what is installed for another kernel'
   'mktarball:put a module and its builds into an archive'
   'ldtarball:register a module out of an archive'
+  'key:tell of the signing key, have it trusted, verify signatures'
+  'sign:sign module files in place'
   'generate_mok:make the key pair to sign with'
   'depmod:write the indexes of a kernel'\''s modules'
   'recover:complete or take back what was interrupted'
@@ -81,6 +83,10 @@ options=(
   '--sourcetree=[where sources live]:directory:_directories'
   '--templatekernel=[kernel that match takes as its model]:kernel:->kernels'
   '--symlink-modules[install links instead of copies]'
+  '--json[print JSON]'
+  '--signing-key=[private key instead of the configured one]:file:_files'
+  '--certificate=[certificate instead of the configured one]:file:_files'
+  '--password-hash-file=[hash of the password for the next boot]:file:_files'
   '--verbose[show commands and their output]'
   '(- *)'{-V,--version}'[print the version]'
   '(- *)'{-h,--help}'[print a summary]'
@@ -99,6 +105,12 @@ case $state in
     ;;
   modules)
     local -a pairs
+    if [[ $verb == key && $CURRENT == 3 ]]; then
+      compadd status enroll verify && ret=0
+      return ret
+    elif [[ $verb == sign || $verb == key ]]; then
+      _files && ret=0
+    fi
     if [[ $verb == add ]]; then
       pairs=( $sourcetree/*-*/dkms.conf(N:h:t) )
       pairs=( ${(M)${pairs/(#m)*/${MATCH%-*}/${MATCH##*-}}:#*/*} )
