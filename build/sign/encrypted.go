@@ -3,18 +3,20 @@ package sign
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/des" //nolint:gosec // keys of old are encrypted with it
+	"crypto/des"
+	"crypto/md5"
 	"crypto/pbkdf2"
-	"crypto/sha1" //nolint:gosec // the default of PBKDF2
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 
 	"golang.org/x/crypto/scrypt"
 )
@@ -64,20 +66,56 @@ type scryptParameters struct {
 
 // isEncrypted reports whether a PEM block holds a key that takes a passphrase.
 func isEncrypted(block *pem.Block) bool {
-	return block.Type == "ENCRYPTED PRIVATE KEY" || x509.IsEncryptedPEMBlock(block) //nolint:staticcheck // old keys are as they are
+	return block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != ""
 }
 
 // decrypt returns the block that an encrypted one was made of.
 func decrypt(block *pem.Block, passphrase string) (*pem.Block, error) {
 	if block.Type != "ENCRYPTED PRIVATE KEY" {
-		der, err := x509.DecryptPEMBlock(block, []byte(passphrase)) //nolint:staticcheck // as above
-		if errors.Is(err, x509.IncorrectPasswordError) {
-			err = ErrPassphrase
-		}
+		der, err := decryptOld(block, passphrase)
 		return &pem.Block{Type: block.Type, Bytes: der}, err
 	}
 	der, err := decryptPKCS8(block.Bytes, passphrase)
 	return &pem.Block{Type: "PRIVATE KEY", Bytes: der}, err
+}
+
+// decryptOld decrypts the older form (RFC 1423, section 1.1): DEK-Info names the
+// cipher and its initial vector, and the key is made of MD5 sums of passphrase and
+// vector (EVP_BytesToKey(3)).
+func decryptOld(block *pem.Block, passphrase string) ([]byte, error) {
+	name, text, _ := strings.Cut(block.Headers["DEK-Info"], ",")
+	oid := map[string]asn1.ObjectIdentifier{
+		"AES-128-CBC": oidAES(2), "AES-192-CBC": oidAES(22), "AES-256-CBC": oidAES(42), "DES-EDE3-CBC": {1, 2, 840, 113549, 3, 7},
+	}[name]
+	if oid == nil {
+		return nil, fmt.Errorf("it is encrypted with the unknown cipher %q", name)
+	}
+	newCipher, size, err := cipherFor(oid)
+	if err != nil {
+		return nil, err
+	}
+	iv, err := hex.DecodeString(text)
+	if err != nil || len(iv) < 8 {
+		return nil, errors.New("its initial vector is damaged")
+	}
+	var key []byte
+	for last := []byte(nil); len(key) < size; key = append(key, last...) {
+		h := md5.New()
+		h.Write(last)
+		h.Write([]byte(passphrase))
+		h.Write(iv[:8])
+		last = h.Sum(nil)
+	}
+	b, err := newCipher(key[:size])
+	if err != nil {
+		return nil, err
+	}
+	return decryptCBC(b, iv, block.Bytes)
+}
+
+// oidAES is the n-th way to use AES (RFC 3565).
+func oidAES(n int) asn1.ObjectIdentifier {
+	return asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 1, n}
 }
 
 func decryptPKCS8(der []byte, passphrase string) ([]byte, error) {

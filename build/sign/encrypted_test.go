@@ -79,6 +79,9 @@ func TestEncryptedKeys(t *testing.T) {
 			}
 			for _, signFile := range signFiles(t) {
 				for n, hash := range hashes() {
+					if name != "PKCS #8" && n != len(name)%len(hashes()) {
+						continue // the hash does not know where the key came from
+					}
 					b := newBench(t, map[string]string{"key": key, "cert": id.der, "theirs.ko": bytesToSign(100 * n), "ours.ko": bytesToSign(100 * n)})
 					tool(t, "env", "KBUILD_SIGN_PIN=lantern oil", signFile, hash, b.root.Path("/key"), b.root.Path("/cert"), b.root.Path("/theirs.ko"))
 					if err := sign.New(b.root, hash, parsed, certificate).Sign(t.Context(), "/ours.ko"); err != nil {
