@@ -88,6 +88,9 @@ e2e-stress: ## twenty at once, ROUNDS (50) times
 	@scripts/deps test
 	env -u MAKELEVEL DKMS_STRESS_ROUNDS=$(or $(ROUNDS),50) $(GO) test -timeout 60m -count=1 -run TwentyAtOnce -v ./cmd/dkms
 
+e2e-secureboot: build ## what we sign loads under Secure Boot, and nothing else does (BOOT=program, see scripts/e2e-secureboot)
+	@scripts/e2e-secureboot --boot '$(BOOT)'
+
 install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
 
@@ -104,4 +107,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver e2e-stress crash install deb rpm arch clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver e2e-secureboot e2e-stress crash install deb rpm arch clean

@@ -65,7 +65,6 @@ options=(
   '--all-kernels[every kernel, for autoinstall]'
   '--dry-run[print the plan and do nothing]'
   '--trace[write a timeline of the run]:file:_files'
-  '--json[print the plan as JSON]'
   '--force[see the manual of the verb]'
   '--force-version-override[install even over a newer version]'
   '--archive=[archive to write or read]:file:_files'
