@@ -57,7 +57,7 @@ func (r *Request) prepareProgram(ctx context.Context, hash string) (*Signer, err
 		text, err := r.Passphrase()
 		if err != nil {
 			r.report(KeyUnreadable{Path: pair.Key, Err: err})
-			return nil, nil
+			return nil, nil //nolint:nilerr // the message carries it
 		}
 		if text != "" {
 			extra = []string{"KBUILD_SIGN_PIN=" + text}

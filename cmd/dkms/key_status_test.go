@@ -29,8 +29,8 @@ type keyFixture struct {
 	skid                                   string
 }
 
-var fixtures = sync.OnceValues(func() (*keyFixture, error) { //nolint:gochecknoglobals // made once, changed by nobody
-	dir, err := os.MkdirTemp("", "keys") //nolint:usetesting // several tests use it
+var fixtures = sync.OnceValues(func() (*keyFixture, error) {
+	dir, err := os.MkdirTemp("", "keys")
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func signFile(args []string, p *printer) int {
 }
 
 // signFileArguments parses arguments as getopt(3) does: options may come anywhere before "--".
-func signFileArguments(args []string) (s sign.SignFile, help, ok bool) {
+func signFileArguments(args []string) (s sign.StandIn, help, ok bool) {
 	var words []string
 	for n, a := range args {
 		switch {

@@ -31,8 +31,11 @@ func Find(root *sysroot.Root, c *x509.Certificate) (Places, error) {
 		name, owner string
 		found       *bool
 	}{
-		{"MokListRT", shim, &p.MOK}, {"MokNew", shim, &p.Pending}, {"MokListXRT", shim, &p.Revoked},
-		{"db", lists, &p.DB}, {"dbx", lists, &p.Revoked},
+		{"MokListRT", shim, &p.MOK},
+		{"MokNew", shim, &p.Pending},
+		{"MokListXRT", shim, &p.Revoked},
+		{"db", lists, &p.DB},
+		{"dbx", lists, &p.Revoked},
 	} {
 		l, err := list(root, place.name, place.owner)
 		if err != nil {

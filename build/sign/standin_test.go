@@ -19,15 +19,15 @@ func TestSignFileLeavesTheSame(t *testing.T) {
 			name    string
 			options []string
 			dest    string
-			want    sign.SignFile
+			want    sign.StandIn
 		}{
-			{"in place", nil, "", sign.SignFile{}},
-			{"elsewhere", nil, "/other.ko", sign.SignFile{Dest: "/other.ko"}},
-			{"the same place", nil, "/m.ko", sign.SignFile{Dest: "/m.ko"}},
-			{"saved", []string{"-p"}, "", sign.SignFile{Save: true}},
-			{"saved and elsewhere", []string{"-p"}, "/other.ko", sign.SignFile{Save: true, Dest: "/other.ko"}},
-			{"detached", []string{"-d"}, "", sign.SignFile{Detach: true}},
-			{"both", []string{"-dp"}, "", sign.SignFile{Detach: true, Save: true}},
+			{"in place", nil, "", sign.StandIn{}},
+			{"elsewhere", nil, "/other.ko", sign.StandIn{Dest: "/other.ko"}},
+			{"the same place", nil, "/m.ko", sign.StandIn{Dest: "/m.ko"}},
+			{"saved", []string{"-p"}, "", sign.StandIn{Save: true}},
+			{"saved and elsewhere", []string{"-p"}, "/other.ko", sign.StandIn{Save: true, Dest: "/other.ko"}},
+			{"detached", []string{"-d"}, "", sign.StandIn{Detach: true}},
+			{"both", []string{"-dp"}, "", sign.StandIn{Detach: true, Save: true}},
 		} {
 			t.Run(release(signFile)+"/"+test.name, func(t *testing.T) {
 				t.Parallel()
@@ -77,7 +77,7 @@ func TestSignFileRefuses(t *testing.T) {
 		{"sha256", "pkcs11:token=x", "/cert", "/m.ko", "a key on a token takes the kernel's own sign-file"},
 		{"sha256", "/key", "/cert", "/none", "open ..."},
 	} {
-		s := sign.SignFile{Root: b.root, Hash: test.hash, Key: test.key, Certificate: test.cert, File: test.file}
+		s := sign.StandIn{Root: b.root, Hash: test.hash, Key: test.key, Certificate: test.cert, File: test.file}
 		err := s.Run()
 		if err == nil || err.Error() != test.want && !os.IsNotExist(unwrapped(err)) {
 			t.Errorf("Run(%s %s %s %s) = %v, want %s", test.hash, test.key, test.cert, test.file, err, test.want)

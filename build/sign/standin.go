@@ -9,9 +9,9 @@ import (
 	"dkms-go/conf/sysroot"
 )
 
-// SignFile is one run of what the kernel's scripts/sign-file does. Paths are
+// StandIn is one run of what the kernel's scripts/sign-file does. Paths are
 // inside Root.
-type SignFile struct {
+type StandIn struct {
 	Root             *sysroot.Root
 	Hash             string
 	Key, Certificate string
@@ -25,7 +25,7 @@ type SignFile struct {
 // Run signs the file. Unlike Signer it takes what it is told to take: expiry,
 // usage and permissions of the pair are the caller's business, as they are for
 // the kernel's program. A signature that is there is replaced.
-func (s SignFile) Run() error {
+func (s StandIn) Run() error {
 	d, err := digestFor(s.Hash)
 	if err != nil {
 		return err
