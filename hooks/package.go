@@ -160,7 +160,7 @@ func (s *System) build(ctx context.Context, i dkms.Instance) error {
 	if s.built(i) {
 		return nil
 	}
-	if _, err := s.Root.Readlink(s.Tree.SourceLink(i.Module)); err != nil {
+	if !s.isLink(s.Tree.SourceLink(i.Module)) {
 		s.Emit(NoSource{i.Kernel})
 		return nil
 	}

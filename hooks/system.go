@@ -49,3 +49,8 @@ func (s *System) isDir(abs string) bool {
 	fi, err := s.Root.Stat(abs)
 	return err == nil && fi.IsDir()
 }
+
+func (s *System) isLink(abs string) bool {
+	_, err := s.Root.Readlink(abs)
+	return err == nil
+}
