@@ -5,12 +5,13 @@
 # trees: every file below the directories that dkms works in: type, mode, path,
 # target of a link, then contents. Not compared: dates, the keys (they are
 # random), the binary ones of depmod's indexes (they say what the others say),
-# and in logs date, durations and the version of the program.
+# modules.weakdep (older releases of kmod do not write it), notes that only ours
+# keeps, and in logs date, durations and the version of the program.
 trees() {
     local file
-    local -a all=(/var/lib/dkms /usr/src /lib/modules/)
-    find "${all[@]}" ! -name '.kernel-*.manifest' -printf '%y %m %p %l\n' | sort | sed -E 's,/\.tmp_([^_ ]+)_[A-Za-z0-9]{6},/.tmp_\1_XXXXXX,'
-    find "${all[@]}" -type f ! -name 'mok.*' ! -name '.kernel-*.manifest' ! -name '*.log' ! -name 'modules.*' \
+    local -a all=(/var/lib/dkms /usr/src /lib/modules/ -not '(' -name '.kernel-*.manifest' -o -name .inputs -o -name modules.weakdep -o -path '*/.failed*' ')')
+    find "${all[@]}" -printf '%y %m %p %l\n' | sort | sed -E 's,/\.tmp_([^_ ]+)_[A-Za-z0-9]{6},/.tmp_\1_XXXXXX,'
+    find "${all[@]}" -type f ! -name 'mok.*' ! -name '*.log' ! -name 'modules.*' \
         ! -name '*.ko.?z' ! -name '*.ko.zst' ! -name '*.tar.*' -print0 | sort -z | xargs -0r sha256sum
     while IFS= read -r file; do
         printf '%s  %s\n' "$(unpacked "$file" | sha256sum)" "$file"
@@ -37,7 +38,7 @@ unpacked() {
 # logs: all that is in the DKMS tree.
 logs() {
     # shellcheck disable=SC2016 # the dollar signs are awk's
-    find /var/lib/dkms -type f -name '*.log' -print0 | sort -z | xargs -0r awk '
+    find /var/lib/dkms -type f -name '*.log' ! -path '*/.failed/*' -print0 | sort -z | xargs -0r awk '
         FNR == 1 { sub(/^DKMS( \(dkms-[^)]*\))? make\.log/, "DKMS make.log") }
         FNR == 2 && /^[A-Z][a-z][a-z] / { $0 = "DATE" }
         /^# elapsed time: / { $0 = "# elapsed time: T" }
