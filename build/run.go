@@ -157,7 +157,10 @@ func (r *run) begin(ctx context.Context, n int, wide bool) {
 	}
 	w := &work{run: r, number: n, Emit: emit, Stdout: r.Stdout, Stderr: r.Stderr}
 	if wide {
-		w.Stdout, w.Stderr = printing{w.Emit, false}, printing{w.Emit, true}
+		w.Stdout, w.Stderr = &printing{w.Emit, false}, &printing{w.Emit, true}
+		if oneFile(r.Stdout, r.Stderr) {
+			w.Stderr = w.Stdout // one pipe for both: the order of what a program writes to them is visible there
+		}
 	}
 	res := w.step(ctx)
 	if res.Outcome == Blocked {

@@ -3,6 +3,7 @@ package build
 import (
 	"errors"
 	"io"
+	"os"
 	"sync"
 
 	"dkms-go/dkms"
@@ -109,9 +110,27 @@ type printing struct {
 	stderr bool
 }
 
-var _ io.Writer = printing{}
+var _ io.Writer = (*printing)(nil)
 
-func (p printing) Write(text []byte) (int, error) {
+func (p *printing) Write(text []byte) (int, error) {
 	p.emit(Printed{Text: string(text), Stderr: p.stderr})
 	return len(text), nil
+}
+
+// oneFile reports whether two writers end in the same file, as after 2>&1.
+func oneFile(a, b io.Writer) bool {
+	fa, ok := a.(*os.File)
+	if !ok {
+		return false
+	}
+	fb, ok := b.(*os.File)
+	if !ok {
+		return false
+	}
+	ia, err := fa.Stat()
+	if err != nil {
+		return false
+	}
+	ib, err := fb.Stat()
+	return err == nil && os.SameFile(ia, ib)
 }
