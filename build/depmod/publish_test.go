@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -27,7 +28,7 @@ type change struct {
 
 // newChange makes a kernel with a module that is to be moved, one that stays and
 // one that is added. What is empty has no indexes yet.
-func newChange(t *testing.T, base string, empty bool) *change {
+func newChange(t testing.TB, base string, empty bool) *change {
 	t.Helper()
 	c := &change{dir: filepath.Join(base, "lib/modules", kernel)}
 	c.opt = depmod.Options{Release: kernel, Dir: "/lib/modules/" + kernel}
@@ -39,6 +40,9 @@ func newChange(t *testing.T, base string, empty bool) *change {
 	}
 	write("kernel/stays.ko", fake{info: []string{"alias=stays-alias"}, exports: symbols("stays_symbol")})
 	write("kernel/moves.ko", fake{info: []string{"alias=moves-alias"}, needs: symbols("stays_symbol")})
+	for _, name := range kernelsOwn() {
+		must(0, os.WriteFile(filepath.Join(c.dir, name), nil, 0o644))
+	}
 	c.root = must(sysroot.Open(base))
 	if !empty {
 		c.publish(t, c.root)
@@ -56,7 +60,7 @@ func newChange(t *testing.T, base string, empty bool) *change {
 	return c
 }
 
-func (c *change) publish(t *testing.T, root *sysroot.Root) {
+func (c *change) publish(t testing.TB, root *sysroot.Root) {
 	t.Helper()
 	if err := must(depmod.Scan(t.Context(), root, c.opt)).Publish(t.Context()); err != nil {
 		t.Fatal(err)
@@ -74,13 +78,18 @@ func quickDir(t *testing.T) string {
 	return dir
 }
 
-// takeFiles is the files in a directory, but for those of the modules, with a "/"
+// kernelsOwn is the files beside the indexes that come with a kernel.
+func kernelsOwn() []string {
+	return []string{"modules.order", "modules.builtin", "modules.builtin.modinfo"}
+}
+
+// takeFiles is the files in a directory, but for those of the kernel, with a "/"
 // behind the names of directories that have no business there.
 func takeFiles(dir string) map[string]string {
 	files := map[string]string{}
 	for _, e := range must(os.ReadDir(dir)) {
 		switch {
-		case e.Name() == "kernel" || e.Name() == "updates":
+		case e.Name() == "kernel" || e.Name() == "updates" || slices.Contains(kernelsOwn(), e.Name()):
 		case e.IsDir():
 			files[e.Name()+"/"] = ""
 		default:
