@@ -11,9 +11,25 @@ import (
 // source is the bytes of an uncompressed module: a file, or memory, in which
 // case data is set and nothing needs to be copied.
 type source struct {
-	r    io.ReaderAt
-	data []byte
-	size int64
+	r     io.ReaderAt
+	data  []byte
+	size  int64
+	arena *arena // where what is read goes; nil for new memory
+}
+
+// arena is memory for what is read of one module, used again for the next.
+type arena struct{ b []byte }
+
+func (a *arena) take(n uint64) []byte {
+	if a == nil {
+		return make([]byte, n)
+	}
+	if uint64(cap(a.b)-len(a.b)) < n { // what has been taken stays where it is
+		a.b = make([]byte, 0, max(n, 256<<10))
+	}
+	b := a.b[len(a.b) : uint64(len(a.b))+n]
+	a.b = a.b[:uint64(len(a.b))+n]
+	return b[:n:n]
 }
 
 // bytes is size bytes from offset on. When there are not that many, that is said
@@ -26,7 +42,7 @@ func (s source) bytes(part string, offset, size uint64) ([]byte, error) {
 	if s.data != nil {
 		return s.data[offset : offset+size : offset+size], nil
 	}
-	b := make([]byte, size)
+	b := s.arena.take(size)
 	if size == 0 {
 		return b, nil
 	}
@@ -42,6 +58,7 @@ type elfObject struct {
 	order    binary.ByteOrder
 	machine  elf.Machine
 	sections []section
+	brief    bool             // GPL and Namespace of symbols do not matter
 	lookup   [interesting]int // by sectionKind: the first section of that name, 0 for none
 }
 

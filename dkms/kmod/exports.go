@@ -28,6 +28,8 @@ func (x *exportReader) add(s tableSymbol) {
 	if name, ok := s.cutPrefix("__crc_"); ok {
 		s.name = name
 		x.crcs = append(x.crcs, s)
+	} else if x.brief {
+		return
 	} else if name, ok := s.cutPrefix("__ksymtab_"); ok {
 		x.note(name, func(f *exportFacts) { f.table = s })
 	} else if name, ok := s.cutPrefix("__kstrtabns_"); ok {

@@ -16,6 +16,7 @@ import (
 type Reader struct {
 	file, module []byte
 	elf          elfObject
+	arena        arena
 	lzma         *lzmaDecoder
 	gzip         *gzip.Reader
 	zstd         *zstd.Decoder
@@ -29,7 +30,7 @@ const wholeSize = 128 << 10
 const keepSize = 4 << 20
 
 // Index reads from an open module file what indexes are made of. The Object says
-// nothing of signature and build id, and shares no memory with the Reader. Errors
+// nothing of signature and build id, nor of GPL and Namespace of symbols, and shares no memory with the Reader. Errors
 // are those of [Open], but less of the file needs to be in order: what depmod of
 // kmod takes from a damaged module is taken. When there is an Object beside an
 // error, then only the exported symbols are not known.
@@ -42,6 +43,7 @@ func (r *Reader) Index(f *os.File) (_ *Object, err error) {
 	if err := r.elf.read(src); err != nil {
 		return nil, err
 	}
+	r.elf.brief = true
 	o := &Object{}
 	if o.index(&r.elf) != nil {
 		return tolerant(&r.elf)
@@ -72,7 +74,8 @@ func (r *Reader) open(f *os.File) (source, error) {
 	}
 	c := Detect(r.file)
 	if c == None && size > wholeSize {
-		return source{r: f, size: size}, nil
+		r.arena.b = r.arena.b[:0]
+		return source{r: f, size: size, arena: &r.arena}, nil
 	}
 	if int64(len(r.file)) == start && size > start {
 		r.file = sized(r.file, size)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,7 +56,7 @@ func TestReaderReused(t *testing.T) {
 			}
 			for what, d := range map[string]string{
 				"Name": cmp.Diff(want.Name(), got.Name()), "Modinfo": cmp.Diff(want.Modinfo(), got.Modinfo()),
-				"Exports": cmp.Diff(want.Exports(), got.Exports()), "Needs": cmp.Diff(want.Needs(), got.Needs()),
+				"Exports": cmp.Diff(brief(want.Exports()), got.Exports()), "Needs": cmp.Diff(want.Needs(), got.Needs()),
 			} {
 				if d != "" {
 					t.Errorf("Index(%q): %s is not what Open says (-want +got):\n%s", path, what, d)
@@ -113,4 +114,13 @@ func TestReaderHugeSection(t *testing.T) {
 			}
 		}
 	}
+}
+
+// brief leaves out what indexes do not hold.
+func brief(symbols []kmod.Symbol) []kmod.Symbol {
+	symbols = slices.Clone(symbols)
+	for i := range symbols {
+		symbols[i].GPL, symbols[i].Namespace = false, ""
+	}
+	return symbols
 }
