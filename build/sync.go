@@ -65,6 +65,16 @@ func (p *planner) sync(ctx context.Context, r Request) error {
 	return nil
 }
 
+// CheckComplete returns an error unless the headers of a kernel are there as a whole: a *kernel.NoHeadersError or a
+// *kernel.IncompleteError.
+func (b *Builder) CheckComplete(t Target) error {
+	k, err := b.kernel(t)
+	if err != nil {
+		return err
+	}
+	return k.CheckComplete()
+}
+
 func (p *planner) missingHeaders(t Target) *kernel.NoHeadersError {
 	k, err := p.kernel(t)
 	if err != nil {
