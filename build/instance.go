@@ -170,6 +170,9 @@ func (w *work) remember(ctx context.Context, i dkms.Instance, in dkms.Inputs, fa
 	if ctx.Err() != nil {
 		return failure
 	}
+	if w.full() {
+		in = dkms.Inputs{} // nothing is like that, so it is tried again
+	}
 	f := dkms.Failure{Instance: i, Inputs: in, Message: failure.Error(), Time: w.Now()}
 	var e *dkms.Error
 	if errors.As(failure, &e) {

@@ -2,7 +2,8 @@
 // kernel or its headers have arrived, the machine has booted.
 //
 // It stands between build, which carries out what is asked for, and cmd, which speaks: hooks decides what is to be done for
-// which kernels and in which order, has the verbs of the program do it, and tells what it does as events.
+// which kernels and in which order, has the verbs of the program do it, and tells what it does as events. What the watcher
+// decides it decides by looking at the disk; events only say that it is time to look.
 //
 // # Vocabulary
 //
@@ -10,4 +11,7 @@
 //     packaging, which hand their arguments over.
 //   - package: what brings the sources of a module into the source tree, or an archive of it.
 //   - verb: what a user may type, run in this process with all that it prints.
+//   - to ring the bell: to tell the watcher that something has happened, whatever it was.
+//   - to settle: to be quiet for a while after the bell has rung.
+//   - to reconcile: to look at everything, and do what is missing.
 package hooks
