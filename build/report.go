@@ -2,6 +2,7 @@ package build
 
 import (
 	"errors"
+	"slices"
 
 	"dkms-go/dkms"
 )
@@ -45,6 +46,14 @@ func (r *Report) Interrupted() error {
 		}
 	}
 	return nil
+}
+
+// Installed reports whether the run installed a module for a kernel.
+func (r *Report) Installed(t Target) bool {
+	return slices.ContainsFunc(r.Results, func(res Result) bool {
+		i := res.Step.Instance
+		return res.Step.Action == Install && res.Outcome == Done && i.Kernel == t.Kernel && i.Arch == t.Arch
+	})
 }
 
 // Err returns the first failure of the run, or nil. One target's failure does not hide behind another's success: dkms 3.4

@@ -33,10 +33,15 @@ func kernelPostinstVerb() verb {
 	}
 }
 
+// switchedOff reports whether the administrator has turned automatic installation off.
+func (s *session) switchedOff() bool {
+	fi, err := s.root.Stat(hooks.NoAutoinstall)
+	return err == nil && fi.Mode().IsRegular()
+}
+
 // disabled reports whether the administrator has turned automatic installation off, and says so.
 func (s *session) disabled() bool {
-	fi, err := s.root.Stat(hooks.NoAutoinstall)
-	if err != nil || !fi.Mode().IsRegular() {
+	if !s.switchedOff() {
 		return false
 	}
 	s.say("Automatic installation of modules has been disabled.")

@@ -174,21 +174,37 @@ func siglist(ts *testscript.TestScript, _ bool, args []string) {
 
 // image makes $ROOT a small system: the programs named, with the libraries they need, and an os-release file.
 func image(ts *testscript.TestScript, _ bool, args []string) {
-	root := ts.Getenv("ROOT")
+	ts.Check(makeImage(ts.Getenv("ROOT"), args...))
+}
+
+func makeImage(root string, programs ...string) error {
 	for _, dir := range []string{"etc", "usr/src", "var/lib/dkms", "lib/modules", "tmp", "dev", "bin", "usr"} {
-		ts.Check(os.MkdirAll(filepath.Join(root, dir), 0o755))
-	}
-	ts.Check(os.WriteFile(filepath.Join(root, "etc/os-release"), []byte("ID=debian\n"), 0o644))
-	for _, name := range args {
-		file, err := exec.LookPath(name)
-		ts.Check(err)
-		ts.Check(copyFile(file, filepath.Join(root, "bin", name)))
-		out, err := exec.Command("ldd", file).Output()
-		ts.Check(err)
-		for _, lib := range regexp.MustCompile(`/\S+`).FindAllString(string(out), -1) {
-			ts.Check(copyFile(lib, filepath.Join(root, lib)))
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			return err
 		}
 	}
+	if err := os.WriteFile(filepath.Join(root, "etc/os-release"), []byte("ID=debian\n"), 0o644); err != nil {
+		return err
+	}
+	for _, name := range programs {
+		file, err := exec.LookPath(name)
+		if err != nil {
+			return err
+		}
+		out, err := exec.Command("ldd", file).Output()
+		if err != nil {
+			return err
+		}
+		if err := copyFile(file, filepath.Join(root, "bin", name)); err != nil {
+			return err
+		}
+		for _, lib := range regexp.MustCompile(`/\S+`).FindAllString(string(out), -1) {
+			if err := copyFile(lib, filepath.Join(root, lib)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func copyFile(from, to string) error {

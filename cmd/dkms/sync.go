@@ -63,9 +63,10 @@ func (s *session) sync(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// kernelsToSync returns the kernels of -k, or all.
+// kernelsToSync returns the kernels of -k, or all. In a hook of autoinstall it is one.
 func (s *session) kernelsToSync(ctx context.Context) ([]build.Target, error) {
-	if len(s.kernels) > 0 || s.verb != "sync" && !s.allKernels {
+	every := s.verb == "sync" || s.verb == "watch" || s.allKernels
+	if len(s.kernels) > 0 || !every {
 		return s.targets(ctx)
 	}
 	if err := s.checkOptions(); err != nil {
