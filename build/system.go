@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"path"
+	"slices"
 	"strings"
 
 	"dkms-go/conf"
@@ -81,8 +82,17 @@ func (w *work) modprobe(ctx context.Context, release string) {
 	}
 	const service = "systemd-modules-load.service"
 	if fi, err := w.Host.Root.Stat("/lib/systemd/system/" + service); err == nil && fi.Mode().IsRegular() {
-		_ = w.Builder.run("/")(ctx, []string{"systemctl", "restart", service}, w.Stderr)
+		argv := []string{"systemctl", "restart", service}
+		if w.inService() {
+			argv = slices.Insert(argv, 1, "--no-block") // it may wait for us: at boot it comes after dkms.service
+		}
+		_ = w.Builder.run("/")(ctx, argv, w.Stderr)
 	}
+}
+
+// inService reports whether systemd has started us (systemd.exec(5), INVOCATION_ID).
+func (b *Builder) inService() bool {
+	return slices.ContainsFunc(b.Env, func(s string) bool { return strings.HasPrefix(s, "INVOCATION_ID=") })
 }
 
 // modaliases returns what the devices below a directory of /sys call themselves, each text once.

@@ -31,9 +31,10 @@ func mayImport() map[string][]string {
 		"build/sign":       {"conf/sysroot", "dkms/kmod"},
 		"build/sign/trust": {"conf/sysroot", "dkms/kmod"},
 		"build/depmod":     {"conf/sysroot", "dkms/kmod"},
+		"build/initramfs":  {"conf/sysroot", "dkms/kmod"},
 		"build": {
 			"conf", "conf/sysroot", "dkms", "dkms/kernel", "dkms/kmod", "dkms/proc",
-			"build/jobserver", "build/kbuild", "build/sign", "build/sign/trust", "build/depmod",
+			"build/jobserver", "build/kbuild", "build/sign", "build/sign/trust", "build/depmod", "build/initramfs",
 		},
 		"hooks": {"conf", "conf/sysroot", "dkms", "dkms/kernel", "build"},
 		"cmd/dkms": {
