@@ -32,6 +32,8 @@ type Options struct {
 	Symlink      bool   // install links instead of copies
 	Modprobe     bool   // load modules for present hardware after an installation
 
+	NoImage bool // leave boot images alone: somebody else makes them afterwards
+
 	NoWeakModules bool // leave the links of other kernels alone
 }
 

@@ -52,6 +52,7 @@ func (w *work) install(ctx context.Context, s Step) error {
 	var meanwhile *doneMeanwhileError
 	if !errors.As(err, &meanwhile) && w.Tree.Installed(i) { // also when what the previous version left could not be tidied up
 		w.changed(i, true)
+		w.touched(i, ps)
 	}
 	if err != nil {
 		return err
@@ -122,6 +123,7 @@ func (w *work) uninstall(ctx context.Context, s Step) error {
 		return err
 	}, dkms.ModuleLock(i.Module).Shared(), dkms.KernelLock(i.Kernel))
 	w.changed(i, false)
+	w.touched(i, ps)
 	if err != nil {
 		return err
 	}

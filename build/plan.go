@@ -32,6 +32,7 @@ const (
 	Autoinstall               // install every module that wants it into a kernel
 	Match                     // install what is installed on another kernel
 	Vacate                    // unbuild everything for a kernel that goes away
+	Image                     // make a boot image anew; only in reports
 	Sync                      // install every module that wants it into every kernel, and bring what is there up to date
 )
 
@@ -39,7 +40,7 @@ const (
 func (a Action) String() string {
 	return [...]string{
 		"import", "load", "add", "build", "install", "uninstall", "unbuild", "remove", "prepare", "depmod", "prune", "post_transaction",
-		"autoinstall", "match", "vacate", "sync",
+		"autoinstall", "match", "vacate", "initramfs", "sync",
 	}[a]
 }
 

@@ -29,6 +29,7 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		prepared: map[preparing]*preparation{},
 		read:     map[string]bool{},
 		dirty:    map[string]map[dkms.Instance]bool{},
+		touches:  map[string][]touch{},
 		cleanup:  map[int][]func() error{},
 		quiet:    map[int]bool{},
 		late:     map[Target]*preparation{}, notSigned: map[dkms.Instance]bool{},
@@ -59,6 +60,7 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 	}
 	_ = g.Wait() // what failed is in the results
 	r.sequence.close()
+	r.refreshImages(ctx)
 	b.watch(-1, RunEnded{})
 	return &Report{Plan: p, Results: r.results}
 }
@@ -97,6 +99,7 @@ type run struct {
 	late      map[Target]*preparation           // kernels whose signing alone is settled
 	notSigned map[dkms.Instance]bool            // built in this run, and could not be signed
 	read      map[string]bool                   // dkms.conf files that were reported on, see conf
+	touches   map[string][]touch                // by kernel: what its boot image may have to follow
 	dirty     map[string]map[dkms.Instance]bool // by kernel: what changed since its indexes were written; installed instances
 	cleanup   map[int][]func() error            // by part: what remains to be done after the indexes are written
 	quiet     map[int]bool                      // by part: the module is one of upstream's test modules
@@ -284,7 +287,7 @@ func (w *work) do(ctx context.Context, s Step) error {
 	case Index:
 		return w.index(ctx, s, true)
 	case Prune:
-		return errors.Join(w.Tree.ForgetFailures(s.Instance.Kernel, s.Instance.Arch), w.Tree.Prune(s.Instance.Kernel))
+		return errors.Join(w.Tree.ForgetFailures(s.Instance.Kernel, s.Instance.Arch), w.unnote(s.Instance.Kernel), w.Tree.Prune(s.Instance.Kernel))
 	case Finish:
 		return w.finish(ctx, s)
 	}

@@ -58,6 +58,7 @@ const (
 	NotEnrolled                    // the certificate could not be enrolled; Subject is its path, Detail says why
 	BadUsage                       // a verb with too few words, or with one it does not know; Subject is how it is used
 	SettingsInvalid                // dkms.toml cannot be used; Subject says where
+	ImageFailed                    // the boot image of a kernel could not be made; Subject is its path, Detail says why
 	AutoinstallFailed              // some modules could not be installed automatically
 	OneKernelNeeded                // no kernel, or several, with a verb that needs one; Subject is the verb
 	NoTemplate                     // match without a kernel to be matched
@@ -192,6 +193,7 @@ func kindNames() []string {
 		NotEnrolled:        "certificate not enrolled",
 		BadUsage:           "wrong usage",
 		SettingsInvalid:    "settings invalid",
+		ImageFailed:        "boot image not made",
 		AutoinstallFailed:  "modules not installed",
 		OneKernelNeeded:    "exactly one kernel needed",
 		NoTemplate:         "no kernel to be matched",

@@ -80,6 +80,7 @@ func options() []option {
 		{name: "verbose", stem: "--verbose", what: "print commands and their output"},
 		{name: "rpm_safe_upgrade", stem: "--rpm_safe_upgrade", what: "for scripts of rpm packages"},
 		{name: "symlink-modules", stem: "--symlink-modules", what: "install links instead of copies"},
+		{name: "no-initramfs", stem: "--no-initramfs", exact: true, what: "leave the boot image alone"},
 		{name: "no-depmod", stem: "--no-depmod", what: "leave the module indexes alone"},
 		{name: "modprobe-on-install", stem: "--modprobe-on-install", what: "load modules for present hardware after installation"},
 		{name: "trace", stem: "--trace", value: true, exact: true, argument: "FILE", what: "write a timeline of the run, for a trace viewer"},
@@ -104,7 +105,7 @@ func verbs() []string {
 
 // newVerbs are the verbs that dkms 3.4 does not have. To it they are names of modules like any other word, so they are verbs
 // only where they come first and no other verb follows.
-func newVerbs() []string { return []string{"sync", "watch"} }
+func newVerbs() []string { return []string{"sync", "watch", "initramfs"} }
 
 // ownVerbs are verbs that dkms 3.4 does not have. Each is one only as the first word, so that modules may have such names; the
 // words after it are its own business, files for instance.

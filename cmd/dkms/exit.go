@@ -51,6 +51,7 @@ func statuses() map[dkms.Kind]int {
 		dkms.NothingInstalled:   6,
 		dkms.CopyFailed:         6,
 		dkms.IndexFailed:        6,
+		dkms.ImageFailed:        6,
 		dkms.SigningKeyUnusable: 1,
 		dkms.SignFailed:         1,
 		dkms.NotVerified:        1,

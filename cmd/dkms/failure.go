@@ -203,6 +203,8 @@ func buildSentence(e *dkms.Error) []string {
 			"Problems with depmod detected. Automatically uninstalling this module.",
 			"Install Failed (depmod problems). Module rolled back to built state.",
 		}
+	case dkms.ImageFailed:
+		return append([]string{fmt.Sprintf("The modules of kernel %s are installed, but its boot image %s could not be made.", i.Kernel, e.Subject)}, e.Detail...)
 	case dkms.AutoinstallFailed:
 		return []string{"One or more modules failed to install during autoinstall.", "Refer to previous errors for more information."}
 	case dkms.VacateFailed:

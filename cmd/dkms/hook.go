@@ -32,6 +32,10 @@ func (s *session) lenient(report *build.Report, ts []build.Target, failure error
 		}
 	}
 	if len(missing) == 0 {
+		var e *dkms.Error
+		if errors.As(failure, &e) && e.Kind == dkms.ImageFailed {
+			return nil // it has been told, and is noted
+		}
 		return failure // not one of a module
 	}
 	if !required {

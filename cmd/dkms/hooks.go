@@ -54,13 +54,13 @@ func packagePostinst(ctx context.Context, s *hooks.System, p *printer, args []st
 	return err
 }
 
-// autoinstaller is what dkms_autoinstaller calls: [KERNEL]. Any failure of it is status 1.
+// autoinstaller is what dkms_autoinstaller calls: [KERNEL [--no-initramfs]]. Any failure of it is status 1.
 func autoinstaller(ctx context.Context, s *hooks.System, _ *printer, args []string) error {
 	kernel := ""
 	if len(args) > 0 {
 		kernel = args[0]
 	}
-	if err := s.Autoinstaller(ctx, kernel); err != nil {
+	if err := s.Autoinstaller(ctx, kernel, slices.Contains(args, "--no-initramfs")); err != nil {
 		return reportedError{errors.New("autoinstall has failed")}
 	}
 	return nil
@@ -109,8 +109,12 @@ func (v verbRunner) Remove(ctx context.Context, m dkms.Module) error {
 	return v.run(ctx, "remove", dkms.Instance{Module: m}, "--all")
 }
 
-func (v verbRunner) Autoinstall(ctx context.Context, kernel string) error {
-	return v.run(ctx, "autoinstall", dkms.Instance{Kernel: kernel}, "--hook")
+func (v verbRunner) Autoinstall(ctx context.Context, kernel string, noImage bool) error {
+	options := []string{"--hook"}
+	if noImage {
+		options = append(options, "--no-initramfs")
+	}
+	return v.run(ctx, "autoinstall", dkms.Instance{Kernel: kernel}, options...)
 }
 
 // run runs a verb as from a command line. Its error has been printed.

@@ -53,6 +53,8 @@ func remedy(e *dkms.Error) string {
 		return "correct that line; dkms(8) lists the settings"
 	case dkms.NoSpace:
 		return "make room there, see df(1); then type it again"
+	case dkms.ImageFailed:
+		return "when that is mended: dkms initramfs"
 	case dkms.IndexFailed:
 		return "see what is in the way: dkms depmod " + e.Instance.Kernel
 	case dkms.VacateFailed, dkms.AutoinstallFailed:

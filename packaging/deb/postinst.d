@@ -3,6 +3,16 @@
 # build and install the modules for it. Installed as postinst.d/dkms and as
 # header_postinst.d/dkms. The status reaches the package that calls.
 
+# The boot image of a new kernel is made by a hook that comes after this one.
+image=''
+case $0 in
+*/postinst.d/dkms)
+	for hook in initramfs-tools dracut; do
+		[ ! -x "${0%/*}/$hook" ] || image=--no-initramfs
+	done
+	;;
+esac
+
 if [ -x /usr/lib/dkms/dkms_autoinstaller ]; then
-	exec /usr/lib/dkms/dkms_autoinstaller start "$1"
+	exec /usr/lib/dkms/dkms_autoinstaller start "$1" $image
 fi

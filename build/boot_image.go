@@ -1,0 +1,262 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"dkms-go/build/initramfs"
+	"dkms-go/conf"
+	"dkms-go/dkms"
+	"dkms-go/dkms/kmod"
+	"dkms-go/dkms/proc"
+)
+
+// A run that has changed modules that belong into the boot image of a kernel has it made anew: after the indexes are written, once
+// for each kernel, by the system's own tool. That an image is due is noted in the registry before, and the note goes when the
+// image is made; so neither a crash nor a failure makes it forgotten.
+
+// imageTime is how long a tool may take.
+const imageTime = 15 * time.Minute
+
+// touch is a module that a run has changed in a kernel.
+type touch struct {
+	instance dkms.Instance
+	objects  []object
+}
+
+// object is one kernel object of it.
+type object struct {
+	name, location string // the latter as dkms.conf has it
+	file           string // where it is installed; "" when it has been taken away
+}
+
+// touched notes that modules of a kernel have changed.
+func (w *work) touched(i dkms.Instance, ps []dkms.Placement) {
+	t := touch{instance: i}
+	for _, p := range ps {
+		o := object{name: p.Name, location: p.ConfDest}
+		if files := w.Tree.InstalledFiles(i, []dkms.Placement{p}); w.Tree.Installed(i) && len(files) > 0 {
+			o.file = files[0]
+		}
+		t.objects = append(t.objects, o)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.touches[i.Kernel] = append(w.touches[i.Kernel], t)
+}
+
+// refreshImages has the images made that are due, and adds to the results what became of it.
+func (r *run) refreshImages(ctx context.Context) {
+	if r.Options.NoImage || r.plan.Request.Goal == Vacate || !bootTree(r.Tree.Options().InstallTree) {
+		return
+	}
+	for _, release := range r.imageKernels() {
+		image := initramfs.Find(r.Root, release)
+		if image == nil || !r.noted(release) && !r.wanted(image, r.touches[release]) {
+			continue
+		}
+		i := dkms.Instance{Kernel: release}
+		res := Result{Step: Step{Action: Image, Instance: i, Part: -1, Implied: true}, Outcome: Done}
+		err := interrupted(ctx, res.Step, r.refresh(ctx, image))
+		if err != nil {
+			res.Outcome, res.Err = Failed, err
+		}
+		r.Emit(StepEnded(res))
+		r.results = append(r.results, res)
+	}
+}
+
+// imageKernels returns the kernels whose images may be due: those with changed modules, and those that a synchronisation is
+// about for which that was noted before.
+func (r *run) imageKernels() []string {
+	var releases []string
+	for _, s := range r.plan.Steps {
+		k := s.Instance.Kernel
+		if len(r.touches[k]) > 0 && !slices.Contains(releases, k) {
+			releases = append(releases, k)
+		}
+	}
+	if r.plan.Request.Goal == Sync {
+		for _, t := range r.plan.Request.Targets {
+			if r.noted(t.Kernel) && !slices.Contains(releases, t.Kernel) {
+				releases = append(releases, t.Kernel)
+			}
+		}
+	}
+	return releases
+}
+
+// bootTree reports whether an install tree is the one that images are made from.
+func bootTree(tree string) bool {
+	tree = path.Clean(tree)
+	return tree == "/lib/modules" || tree == "/usr/lib/modules"
+}
+
+// wanted decides whether an image has to follow what was changed. An image that cannot be read may hold anything.
+func (b *Builder) wanted(image *initramfs.Image, touches []touch) bool {
+	var auto []touch
+	for _, t := range touches {
+		switch b.Settings.Module(t.instance.Name).Initramfs {
+		case conf.ImageAlways:
+			return true
+		case conf.ImageNever:
+		default:
+			auto = append(auto, t)
+		}
+	}
+	if len(auto) == 0 {
+		return false
+	}
+	for _, t := range auto {
+		if b.essential(t) {
+			return true
+		}
+	}
+	held, err := image.Modules()
+	return err != nil || slices.ContainsFunc(auto, func(t touch) bool { return t.in(held) })
+}
+
+// in reports whether one of the kernel objects is among the modules of an image.
+func (t touch) in(held map[string]bool) bool {
+	return slices.ContainsFunc(t.objects, func(o object) bool { return held[kmod.ModuleName(o.name+".ko")] })
+}
+
+// essential reports whether the boot may depend on a module that is installed.
+func (b *Builder) essential(t touch) bool {
+	for _, o := range t.objects {
+		if o.file == "" {
+			continue
+		}
+		var module *kmod.Object
+		if abs, err := b.Root.Follow(o.file); err == nil {
+			module, _ = kmod.Open(b.Root.Path(abs)) // what cannot be read drives nothing
+		}
+		if initramfs.Essential(o.location, module) {
+			return true
+		}
+	}
+	return false
+}
+
+// refresh has one image made, or leaves that to the end of dpkg's run.
+func (b *Builder) refresh(ctx context.Context, image *initramfs.Image) error {
+	if err := b.note(image.Release); err != nil {
+		return err
+	}
+	if b.deferred(ctx) {
+		return nil
+	}
+	return b.makeImage(ctx, image)
+}
+
+func (b *Builder) makeImage(ctx context.Context, image *initramfs.Image) error {
+	argv := image.Command(func(program string) bool {
+		_, err := proc.LookPath(b.Root.Dir(), b.Env, program)
+		return err == nil
+	})
+	failure := &dkms.Error{Kind: dkms.ImageFailed, Instance: dkms.Instance{Kernel: image.Release}, Subject: image.Path}
+	if argv == nil {
+		failure.Detail = []string{"no program to make it with is installed"}
+		return failure
+	}
+	command := strings.Join(argv, " ")
+	b.Emit(TaskBegun{Description: "Updating " + image.Path, Command: command})
+	var out bytes.Buffer
+	err := b.Runner.Run(ctx, proc.Cmd{Args: argv, Dir: "/", Env: b.Env, Root: b.Root.Dir(), Stdout: &out, Stderr: &out, Timeout: imageTime})
+	b.Emit(TaskEnded{Command: command, Status: status(err)})
+	if err != nil {
+		failure.Detail, failure.Err = lastLines(out.String()), err
+		return failure
+	}
+	return b.unnote(image.Release)
+}
+
+// lastLines returns the end of what a program has printed.
+func lastLines(text string) []string {
+	const most = 5
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[max(0, len(lines)-most):]
+}
+
+// noteOf is the file that says that the image of a kernel is due.
+func (b *Builder) noteOf(release string) string {
+	return path.Join(b.notes(), release)
+}
+
+func (b *Builder) notes() string { return path.Join(b.Tree.Options().DKMSTree, ".initramfs") }
+
+func (b *Builder) noted(release string) bool {
+	_, err := b.Root.Stat(b.noteOf(release))
+	return err == nil
+}
+
+func (b *Builder) note(release string) error {
+	if err := dkms.CheckName("kernel release", release); err != nil {
+		return err
+	}
+	if err := b.Root.MkdirAll(b.notes(), 0o755); err != nil {
+		return fmt.Errorf("note that a boot image is due: %w", err)
+	}
+	if err := b.Root.WriteFile(b.noteOf(release), nil, 0o644); err != nil {
+		return fmt.Errorf("note that a boot image is due: %w", err)
+	}
+	return nil
+}
+
+// unnote removes a note, if there is one.
+func (b *Builder) unnote(release string) error {
+	if err := b.Root.RemoveAll(b.noteOf(release)); err != nil {
+		return err
+	}
+	if ents, err := b.Root.ReadDir(b.notes()); err == nil && len(ents) == 0 {
+		return b.Root.Remove(b.notes())
+	}
+	return nil
+}
+
+// imageTrigger is the trigger of our Debian package (deb-triggers(5)): dpkg runs "dkms initramfs" once when everything is
+// unpacked and configured, however many packages have wanted it.
+const imageTrigger = "dkms-initramfs"
+
+// deferred leaves images to the end of a run of dpkg, where we are part of one and our package has asked to be called then.
+func (b *Builder) deferred(ctx context.Context) bool {
+	inDpkg := slices.ContainsFunc(b.Env, func(s string) bool { return strings.HasPrefix(s, "DPKG_MAINTSCRIPT_PACKAGE=") })
+	if !inDpkg {
+		return false
+	}
+	if _, err := b.Root.Stat("/var/lib/dpkg/triggers/" + imageTrigger); err != nil {
+		return false
+	}
+	return b.run(b.Root.Dir())(ctx, []string{"dpkg-trigger", "--no-await", imageTrigger}, nil) == nil
+}
+
+// Images makes the boot images that are noted as due. One that has been made since by somebody else, such as the package of
+// the kernel, is not made again.
+func (b *Builder) Images(ctx context.Context) error {
+	ents, err := b.Root.ReadDir(b.notes())
+	if err != nil {
+		return nil //nolint:nilerr // none was ever due
+	}
+	for _, e := range ents {
+		image := initramfs.Find(b.Root, e.Name())
+		since, err := b.Root.Stat(b.noteOf(e.Name()))
+		if err != nil {
+			return err
+		}
+		if image == nil || image.Time.After(since.ModTime()) {
+			if err := b.unnote(e.Name()); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := b.makeImage(ctx, image); err != nil {
+			return err
+		}
+	}
+	return nil
+}
