@@ -37,17 +37,22 @@ type object struct {
 
 // touched notes that modules of a kernel have changed.
 func (w *work) touched(i dkms.Instance, ps []dkms.Placement) {
+	t := w.touch(i, ps)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.touches[i.Kernel] = append(w.touches[i.Kernel], t)
+}
+
+func (b *Builder) touch(i dkms.Instance, ps []dkms.Placement) touch {
 	t := touch{instance: i}
 	for _, p := range ps {
 		o := object{name: p.Name, location: p.ConfDest}
-		if files := w.Tree.InstalledFiles(i, []dkms.Placement{p}); w.Tree.Installed(i) && len(files) > 0 {
+		if files := b.Tree.InstalledFiles(i, []dkms.Placement{p}); b.Tree.Installed(i) && len(files) > 0 {
 			o.file = files[0]
 		}
 		t.objects = append(t.objects, o)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.touches[i.Kernel] = append(w.touches[i.Kernel], t)
+	return t
 }
 
 // refreshImages has the images made that are due, and adds to the results what became of it.
@@ -154,11 +159,14 @@ func (b *Builder) refresh(ctx context.Context, image *initramfs.Image) error {
 	return b.makeImage(ctx, image)
 }
 
+// have reports whether the system has a program.
+func (b *Builder) have(program string) bool {
+	_, err := proc.LookPath(b.Root.Dir(), b.Env, program)
+	return err == nil
+}
+
 func (b *Builder) makeImage(ctx context.Context, image *initramfs.Image) error {
-	argv := image.Command(func(program string) bool {
-		_, err := proc.LookPath(b.Root.Dir(), b.Env, program)
-		return err == nil
-	})
+	argv := image.Command(b.have)
 	failure := &dkms.Error{Kind: dkms.ImageFailed, Instance: dkms.Instance{Kernel: image.Release}, Subject: image.Path}
 	if argv == nil {
 		failure.Detail = []string{"no program to make it with is installed"}

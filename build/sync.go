@@ -35,15 +35,15 @@ func (b *Builder) Kernels(arch string) ([]Target, error) {
 		if err != nil {
 			continue
 		}
-		if k.CheckHeaders() == nil || b.bootable(release) {
+		if k.CheckHeaders() == nil || b.Bootable(release) {
 			ts = append(ts, t)
 		}
 	}
 	return ts, nil
 }
 
-// bootable reports whether a kernel itself is installed: its package brings the list of what is compiled into it.
-func (b *Builder) bootable(release string) bool {
+// Bootable reports whether a kernel itself is installed: its package brings the list of what is compiled into it.
+func (b *Builder) Bootable(release string) bool {
 	fi, err := b.Root.Stat(b.Tree.KernelDir(release) + "/modules.builtin")
 	return err == nil && fi.Mode().IsRegular()
 }

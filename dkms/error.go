@@ -59,6 +59,12 @@ const (
 	BadUsage                       // a verb with too few words, or with one it does not know; Subject is how it is used
 	SettingsInvalid                // dkms.toml cannot be used; Subject says where
 	ImageFailed                    // the boot image of a kernel could not be made; Subject is its path, Detail says why
+	DriverNotBuilt                 // a module that a kernel has to have is not built; Subject says why
+	DriverUnsigned                 // it is not signed, or not as it should be; Subject says which file
+	DriverUntrusted                // it is signed by a key that the machine does not trust; Subject says why
+	DriverNotInstalled             // it is built and not installed, or not as it was built
+	DriverNotIndexed               // modprobe does not find it; Subject is its file
+	DriverNotInImage               // the boot image does not have it, or an old one; Subject says which
 	AutoinstallFailed              // some modules could not be installed automatically
 	OneKernelNeeded                // no kernel, or several, with a verb that needs one; Subject is the verb
 	NoTemplate                     // match without a kernel to be matched
@@ -194,6 +200,12 @@ func kindNames() []string {
 		BadUsage:           "wrong usage",
 		SettingsInvalid:    "settings invalid",
 		ImageFailed:        "boot image not made",
+		DriverNotBuilt:     "driver not built",
+		DriverUnsigned:     "driver not signed",
+		DriverUntrusted:    "driver not trusted",
+		DriverNotInstalled: "driver not installed",
+		DriverNotIndexed:   "driver not indexed",
+		DriverNotInImage:   "driver not in the boot image",
 		AutoinstallFailed:  "modules not installed",
 		OneKernelNeeded:    "exactly one kernel needed",
 		NoTemplate:         "no kernel to be matched",

@@ -114,7 +114,7 @@ type verb struct {
 func table() []verb {
 	return []verb{
 		addVerb(), buildVerb(), installVerb(), uninstallVerb(), unbuildVerb(), removeVerb(), statusVerb(), autoinstallVerb(),
-		matchVerb(), mktarballVerb(), ldtarballVerb(), generateMOKVerb(), syncVerb(), watchVerb(), initramfsVerb(), recoverVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
+		matchVerb(), mktarballVerb(), ldtarballVerb(), generateMOKVerb(), syncVerb(), watchVerb(), readyVerb(), initramfsVerb(), recoverVerb(), kernelPostinstVerb(), kernelPreinstVerb(), kernelPrermVerb(),
 		keyVerb(), signVerb(), signFileVerb(),
 	}
 }

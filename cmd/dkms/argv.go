@@ -105,7 +105,7 @@ func verbs() []string {
 
 // newVerbs are the verbs that dkms 3.4 does not have. To it they are names of modules like any other word, so they are verbs
 // only where they come first and no other verb follows.
-func newVerbs() []string { return []string{"sync", "watch", "initramfs"} }
+func newVerbs() []string { return []string{"sync", "watch", "ready", "initramfs"} }
 
 // ownVerbs are verbs that dkms 3.4 does not have. Each is one only as the first word, so that modules may have such names; the
 // words after it are its own business, files for instance.

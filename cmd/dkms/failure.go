@@ -205,6 +205,18 @@ func buildSentence(e *dkms.Error) []string {
 		}
 	case dkms.ImageFailed:
 		return append([]string{fmt.Sprintf("The modules of kernel %s are installed, but its boot image %s could not be made.", i.Kernel, e.Subject)}, e.Detail...)
+	case dkms.DriverNotBuilt:
+		return []string{lacks(e, "is not built")}
+	case dkms.DriverUnsigned:
+		return []string{lacks(e, "is not signed")}
+	case dkms.DriverUntrusted:
+		return []string{lacks(e, "is signed by a key that is not trusted")}
+	case dkms.DriverNotInstalled:
+		return []string{lacks(e, "is not installed")}
+	case dkms.DriverNotIndexed:
+		return []string{lacks(e, "is not in modules.dep")}
+	case dkms.DriverNotInImage:
+		return []string{lacks(e, "is not in the boot image")}
 	case dkms.AutoinstallFailed:
 		return []string{"One or more modules failed to install during autoinstall.", "Refer to previous errors for more information."}
 	case dkms.VacateFailed:

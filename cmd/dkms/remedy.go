@@ -55,6 +55,14 @@ func remedy(e *dkms.Error) string {
 		return "make room there, see df(1); then type it again"
 	case dkms.ImageFailed:
 		return "when that is mended: dkms initramfs"
+	case dkms.DriverNotBuilt, dkms.DriverNotInstalled:
+		return "dkms install " + m + " -k " + e.Instance.Kernel
+	case dkms.DriverUnsigned, dkms.DriverUntrusted:
+		return "dkms key status"
+	case dkms.DriverNotIndexed:
+		return "dkms depmod " + e.Instance.Kernel
+	case dkms.DriverNotInImage:
+		return "make the boot image of kernel " + e.Instance.Kernel + " anew"
 	case dkms.IndexFailed:
 		return "see what is in the way: dkms depmod " + e.Instance.Kernel
 	case dkms.VacateFailed, dkms.AutoinstallFailed:
