@@ -38,7 +38,7 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		r.steps[n] = newProgress()
 	}
 	for _, f := range p.Fresh {
-		b.refresh(ctx, f)
+		b.confirm(ctx, f)
 	}
 	b.watch(-1, RunBegun{p})
 	wide := p.wide()

@@ -103,8 +103,8 @@ func (w *work) installedMeanwhile(s Step, o dkms.InstallOptions) bool {
 	return !s.Replace && !o.Force && w.Tree.Current(s.Instance)
 }
 
-// refresh notes that a build is up to date. Without that it would only take longer to see so the next time.
-func (b *Builder) refresh(ctx context.Context, f Fresh) {
+// confirm notes that a build is up to date. Without that it would only take longer to see so the next time.
+func (b *Builder) confirm(ctx context.Context, f Fresh) {
 	h, err := b.Tree.Lock(ctx, b.Emit, dkms.BuildLock(f.Instance))
 	if err != nil {
 		return

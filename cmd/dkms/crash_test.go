@@ -433,7 +433,7 @@ func disturbed(how string) int {
 	if err != nil {
 		return 99
 	}
-	w := &watch{how: f[0], at: at, dir: f[2], out: f[3]}
+	w := &ledger{how: f[0], at: at, dir: f[2], out: f[3]}
 	status := runOn(context.Background(), os.Args[1:], os.Stdout, os.Stderr, w.open)
 	if w.how == "count" {
 		if err := os.WriteFile(w.out, []byte(strconv.Itoa(w.count)), 0o644); err != nil {

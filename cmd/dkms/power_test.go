@@ -12,9 +12,9 @@ import (
 	"dkms-go/conf/sysroot"
 )
 
-// watch sees every change before it is made, and ends the program at one of them. It keeps account of what would be on disk
+// ledger sees every change before it is made, and ends the program at one of them. It keeps account of what would be on disk
 // if the power failed: of each directory what was in it when it was last synced, of each file what it held then.
-type watch struct {
+type ledger struct {
 	how string // count, kill, forget, empty or never
 	at  int
 	dir string // what is kept account of
@@ -33,7 +33,7 @@ type inode struct {
 	target string // of a link
 }
 
-func (w *watch) open(dir string) (*sysroot.Root, error) {
+func (w *ledger) open(dir string) (*sysroot.Root, error) {
 	root, err := sysroot.Open(dir)
 	if err != nil || w.how == "never" {
 		return root, err
@@ -46,10 +46,10 @@ func (w *watch) open(dir string) (*sysroot.Root, error) {
 }
 
 // cuts reports whether the end is to be a power cut.
-func (w *watch) cuts() bool { return w.how == "forget" || w.how == "empty" }
+func (w *ledger) cuts() bool { return w.how == "forget" || w.how == "empty" }
 
 // step is called before a change.
-func (w *watch) step(s sysroot.Step) error {
+func (w *ledger) step(s sysroot.Step) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count++
@@ -75,7 +75,7 @@ func (w *watch) step(s sysroot.Step) error {
 }
 
 // look takes account of everything that is there, in the beginning as of what is on disk.
-func (w *watch) look(dir string, synced bool) {
+func (w *ledger) look(dir string, synced bool) {
 	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // gone meanwhile
@@ -99,7 +99,7 @@ func (w *watch) look(dir string, synced bool) {
 func number(info fs.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
 
 // sync takes account of what fsync(2) makes last.
-func (w *watch) sync(name string) {
+func (w *ledger) sync(name string) {
 	info, err := os.Lstat(name)
 	if err != nil {
 		return
@@ -129,7 +129,7 @@ func listing(dir string) map[string]uint64 {
 }
 
 // cut writes down what is found after the power cut.
-func (w *watch) cut() error {
+func (w *ledger) cut() error {
 	info, err := os.Lstat(w.dir)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (w *watch) cut() error {
 }
 
 // restore makes at to what is left of the inode n, which is or was at from.
-func (w *watch) restore(from, to string, n uint64) error {
+func (w *ledger) restore(from, to string, n uint64) error {
 	node, known := w.inodes[n]
 	switch {
 	case !known:

@@ -33,7 +33,7 @@ _dkms_kernels() {
 }
 
 _dkms() {
-	local verbs='add remove build unbuild install uninstall status autoinstall sync match mktarball ldtarball generate_mok key sign depmod recover'
+	local verbs='add remove build unbuild install uninstall status autoinstall sync match mktarball ldtarball generate_mok key sign depmod recover ready initramfs watch'
 	local cur prev verb='' choices word words i
 	local dkmstree=/var/lib/dkms sourcetree=/usr/src installtree=/lib/modules
 
@@ -99,7 +99,7 @@ _dkms() {
 	--directive | -j) return ;;
 	*)
 		if [[ $cur == -* ]]; then
-			choices='-m -v -k -a -c -j -q -V -h --all --all-kernels --dry-run --json --force --arch --config --debug --directive --dkmstree
+			choices='-m -v -k -a -c -j -q -V -h --all --all-kernels --failed --no-initramfs --dry-run --json --force --arch --config --debug --directive --dkmstree
 				--force-version-override --help --certificate --installtree --kernelsourcedir --kernelver --modprobe-on-install
 				--module --no-depmod --password-hash-file --quiet --root --signing-key --sourcetree --symlink-modules --templatekernel --trace --verbose --version'
 		elif [[ -z $verb ]]; then
@@ -109,7 +109,7 @@ _dkms() {
 		elif [[ $verb == sign || $verb == key && $prev == verify ]]; then
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			return
-		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok || $verb == recover ]]; then
+		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok || $verb == recover || $verb == ready || $verb == initramfs || $verb == watch ]]; then
 			return
 		elif [[ $verb == add ]]; then
 			choices=$(_dkms_sources "$sourcetree")

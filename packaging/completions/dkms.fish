@@ -1,6 +1,6 @@
 # Completion of dkms(8) for fish.
 
-set -l verbs add build install uninstall unbuild remove status autoinstall sync match mktarball ldtarball generate_mok key sign depmod recover
+set -l verbs add build install uninstall unbuild remove status autoinstall sync match mktarball ldtarball generate_mok key sign depmod recover ready initramfs watch
 
 # Every module/version in the DKMS tree.
 function __dkms_pairs
@@ -34,6 +34,9 @@ complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a remove -d 'Forge
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a status -d 'Tell what is registered, built and installed'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a autoinstall -d 'Install every module that wants it into a kernel'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a sync -d 'Bring every module in every kernel up to date'
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a ready -d 'Tell whether a kernel can be started without missing a module'
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a initramfs -d 'Make the boot images that are due'
+complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a watch -d 'Wait for kernels and headers, and build'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a match -d 'Install what is installed for another kernel'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a generate_mok -d 'Make the key pair to sign with'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a depmod -d 'Write the indexes of a kernel\'s modules'
