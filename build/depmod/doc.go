@@ -54,6 +54,35 @@
 // (texts MODULE.KEY=VALUE, each ended by NUL). Without the latter two the files
 // made of them are empty.
 //
+// # The cache
+//
+// What has been read of each module file is kept below Options.Cache, one file for
+// each kernel (cachefile.go has the format), with the file's size, times of change
+// to the nanosecond and inode. A file with the same ones is not read again, unless
+// it had changed so shortly before it was read that another change might not show.
+// A cache also knows what the indexes it was written with were computed from, and
+// that they are the ones that lie there. When all of that is as it was, nothing is
+// computed and nothing written. A run that had something to tell is not remembered
+// in this way, so that the next one tells it again.
+//
+// A cache that is damaged, that belongs to another directory or to somebody else,
+// and one that cannot be written, are as good as none.
+//
+// # Publication
+//
+// All files are complete and synced before the first one takes its place, and the
+// old ones keep a second name (a hard link in .modules.old) until the last one has,
+// modules.dep.bin. An error on the way, a full disk or an interruption included,
+// has the old set put back and the rest removed.
+//
+// Several files cannot be renamed at once. So a process that is killed, or a
+// machine that loses power, in the moment between the first and the last rename
+// leaves new files beside old ones, each of them whole, with modules.dep.bin among
+// the old ones: modprobe finds what it found before, and may be told by a new alias
+// of a module that it does not find yet. The next run sees .modules.old and first
+// puts the old set back, all of it; then it does its own work. Runs for the same
+// kernel take turns, by a lock on its directory.
+//
 // # The binary format
 //
 // A binary index is a map from keys to lists of values, in the form of a radix

@@ -77,13 +77,7 @@ func (e *entries) trie(nodesLast bool) ([]byte, error) {
 		}
 	}
 	// Of values with the same priority the one added last comes first.
-	slices.Reverse(e.list)
-	slices.SortStableFunc(e.list, func(a, b Entry) int {
-		if c := strings.Compare(a.Key, b.Key); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.Priority, b.Priority)
-	})
+	e.sort()
 	root := node{first: trieChars}
 	root.fill(e.list, 0)
 	root.measure()
@@ -102,6 +96,31 @@ func (e *entries) trie(nodesLast bool) ([]byte, error) {
 	}
 	binary.BigEndian.PutUint32(out[8:], at)
 	return out, nil
+}
+
+// sort sorts by key and priority, and otherwise last come, first served. That is
+// several times as fast as a stable sort.
+func (e *entries) sort() {
+	type place struct {
+		Entry
+		number int
+	}
+	places := make([]place, len(e.list))
+	for i, entry := range e.list {
+		places[i] = place{entry, i}
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		if c := strings.Compare(a.Key, b.Key); c != 0 {
+			return c
+		}
+		if c := cmp.Compare(a.Priority, b.Priority); c != 0 {
+			return c
+		}
+		return b.number - a.number
+	})
+	for i := range places {
+		e.list[i] = places[i].Entry
+	}
 }
 
 // node is one node of a trie.

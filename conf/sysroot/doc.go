@@ -28,6 +28,9 @@
 // the second the old name may come back. A crash can leave a temporary file
 // named ".<name>.XXXXXX" behind and nothing else.
 //
+// A Group does that for several files of a directory at a time, of which all are
+// replaced or none. ReplaceLoosely is atomic, but not durable.
+//
 // MkdirTemp, MkfifoTemp, Create, Append, Rewrite, Chmod and CopyTree are for scratch work such as
 // build directories. They are as fast as the file system allows, and durable
 // only after SyncTree.

@@ -32,6 +32,12 @@
 // ends in .ko.gz, .ko.xz or .ko.zst. What is inside is decided by the first
 // bytes, as kmod does, never by the name.
 //
+// # Many modules
+//
+// [Open] reads one module, with all that it says. A [Reader] reads thousands for
+// an index of them, in the same memory, and leaves out what indexes do not hold.
+// What takes long there is to unpack xz: see xz.go for how, and why.
+//
 // # Hostile input
 //
 // A module may come from a build that went wrong or from somebody who means
