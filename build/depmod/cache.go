@@ -271,7 +271,7 @@ func (s *scan) inputs(list []*module) [sha256.Size]byte {
 	write := func(texts ...string) {
 		for _, t := range texts {
 			h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(t))))
-			io.WriteString(h, t)
+			h.Write([]byte(t))
 		}
 	}
 	h.Write(binary.LittleEndian.AppendUint64([]byte{s.opt.Prefix}, uint64(s.opt.Kmod)))

@@ -35,9 +35,9 @@ const weakBit = 1 << 31
 
 // cacheWriter gathers the parts of a cache.
 type cacheWriter struct {
-	head, modules, texts, symbols []byte
-	strings                       []string
-	numbers                       map[string]uint32
+	modules, texts, symbols []byte
+	strings                 []string
+	numbers                 map[string]uint32
 }
 
 func newCacheWriter() *cacheWriter {

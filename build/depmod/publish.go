@@ -80,5 +80,6 @@ func Recover(ctx context.Context, root *sysroot.Root, dir string) error {
 	if err != nil {
 		return err
 	}
-	return g.Close()
+	g.Close()
+	return nil
 }

@@ -70,7 +70,7 @@ func (c *change) publish(t testing.TB, root *sysroot.Root) {
 // quickDir is a temporary directory where syncing costs nothing, if there is one.
 func quickDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "depmod")
+	dir, err := os.MkdirTemp("/dev/shm", "depmod") //nolint:usetesting // in memory
 	if err != nil {
 		return t.TempDir()
 	}

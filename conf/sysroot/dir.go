@@ -26,7 +26,7 @@ func (r *Root) OpenDir(abs string) (*Dir, error) {
 }
 
 // Close closes the directory.
-func (d *Dir) Close() error { return d.f.Close() }
+func (d *Dir) Close() { _ = d.f.Close() }
 
 // Stat describes the file of that name in the words of stat(2). A link is followed
 // as if chrooted.

@@ -68,7 +68,7 @@ func (r *Root) LockGroup(ctx context.Context, abs, name string) (*Group, error) 
 }
 
 // Close unlocks the group.
-func (g *Group) Close() error { return g.dir.Close() }
+func (g *Group) Close() { _ = g.dir.Close() }
 
 // lockDir waits for a lock on a directory. A file system without locks does without.
 func lockDir(ctx context.Context, dir *os.File) error {
