@@ -30,6 +30,8 @@ func newPair(t *testing.T, now time.Time) (keyFile, certFile string) {
 
 // The certificate is compared with the one upstream's command makes for the
 // same key: only serial number, signature and the two dates may differ.
+//
+// difference: usage of certificates
 func TestCertificateEqualsOpenssl(t *testing.T) {
 	t.Parallel()
 	keyFile, certFile := newPair(t, time.Now())

@@ -9,7 +9,7 @@
 # keeps, and in logs date, durations and the version of the program.
 trees() {
     local file
-    local -a all=(/var/lib/dkms /usr/src /lib/modules/ -not '(' -name '.kernel-*.manifest' -o -name .inputs -o -name modules.weakdep -o -path '*/.failed*' ')')
+    local -a all=(/var/lib/dkms /usr/src /lib/modules/ -not '(' -name '.kernel-*.manifest' -o -name .inputs -o -name modules.weakdep -o -path '*/.failed*' -o -path '*/.build-*' ')')
     find "${all[@]}" -printf '%y %m %p %l\n' | sort | sed -E 's,/\.tmp_([^_ ]+)_[A-Za-z0-9]{6},/.tmp_\1_XXXXXX,'
     find "${all[@]}" -type f ! -name 'mok.*' ! -name '*.log' ! -name 'modules.*' \
         ! -name '*.ko.?z' ! -name '*.ko.zst' ! -name '*.tar.*' -print0 | sort -z | xargs -0r sha256sum
@@ -38,7 +38,7 @@ unpacked() {
 # logs: all that is in the DKMS tree.
 logs() {
     # shellcheck disable=SC2016 # the dollar signs are awk's
-    find /var/lib/dkms -type f -name '*.log' ! -path '*/.failed/*' -print0 | sort -z | xargs -0r awk '
+    find /var/lib/dkms -type f -name '*.log' ! -path '*/.failed/*' ! -path '*/.build-*' -print0 | sort -z | xargs -0r awk '
         FNR == 1 { sub(/^DKMS( \(dkms-[^)]*\))? make\.log/, "DKMS make.log") }
         FNR == 2 && /^[A-Z][a-z][a-z] / { $0 = "DATE" }
         /^# elapsed time: / { $0 = "# elapsed time: T" }
