@@ -78,7 +78,7 @@ func (b *Builder) CheckComplete(t Target) error {
 func (p *planner) missingHeaders(t Target) *kernel.NoHeadersError {
 	k, err := p.kernel(t)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // what is wrong with it is found when something is to be done for it
 	}
 	var none *kernel.NoHeadersError
 	errors.As(k.CheckHeaders(), &none)

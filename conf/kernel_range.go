@@ -19,10 +19,10 @@ type KernelRange struct {
 }
 
 // condition is one condition: an operator, none for "=", and a number.
-var condition = regexp.MustCompile(`^\s*(=|!=|>=|<=|~>|>|<)?\s*\d+(\.\d+)*\s*$`) //nolint:gochecknoglobals // never changes
+var condition = regexp.MustCompile(`^\s*(=|!=|>=|<=|~>|>|<)?\s*\d+(\.\d+)*\s*$`)
 
 // releaseNumber is the number at the beginning of a release.
-var releaseNumber = regexp.MustCompile(`^\d+(\.\d+)*`) //nolint:gochecknoglobals // never changes
+var releaseNumber = regexp.MustCompile(`^\d+(\.\d+)*`)
 
 // ParseKernelRange reads conditions, all of which a kernel has to satisfy: =, !=, >, >=, <, <= and ~>, which lets the last of
 // its numbers grow: ~> 6.1 is any 6.x from 6.1 on.

@@ -42,11 +42,13 @@ func TestLoadSettings(t *testing.T) {
 		{"no toml", "[signing]\npassphrase_file\n", conf.Settings{}, file + `:2: expected '.' or '=', but got '\n' instead`},
 		{
 			"module", "[module.lantern]\nkernel = \">= 6.1, < 6.13\"\npolicy = \"required\"\ninitramfs = \"never\"\n",
-			conf.Settings{Modules: map[string]*conf.ModuleSettings{"lantern": {Kernel: kernels(t, ">= 6.1, < 6.13"), Policy: conf.Required, Initramfs: conf.ImageNever}}}, "",
+			conf.Settings{Modules: map[string]*conf.ModuleSettings{"lantern": {Kernel: kernels(t, ">= 6.1, < 6.13"), Policy: conf.Required, Initramfs: conf.ImageNever}}},
+			"",
 		},
 		{
 			"watch", "watch.settle = \"2s\"\nwatch.every = \"1h\"\n",
-			conf.Settings{Watch: conf.Watch{Settle: conf.Duration{2 * time.Second}, Every: conf.Duration{time.Hour}}}, "",
+			conf.Settings{Watch: conf.Watch{Settle: conf.Duration{2 * time.Second}, Every: conf.Duration{time.Hour}}},
+			"",
 		},
 		{"no span", "[watch]\nsettle = \"soon\"\n", conf.Settings{}, file + `:2: "soon" is no span of time such as "5s" or "10m"`},
 		{"busy", "[watch]\n\nevery = \"1us\"\n", conf.Settings{}, file + `:3: watch.every = "1µs" is less than 10ms`},

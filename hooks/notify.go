@@ -26,7 +26,7 @@ func (n Notifier) Notify(lines ...string) error {
 	if err != nil {
 		return fmt.Errorf("tell the service manager: %w", err)
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // a datagram is sent or not, whatever comes after
 	// A manager that does not listen must not hold up what it is to be told of.
 	if err := c.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return fmt.Errorf("tell the service manager: %w", err)

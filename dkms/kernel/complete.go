@@ -71,7 +71,7 @@ func (k *Kernel) headerTrees() []string {
 }
 
 // temporary is how package managers call files that are not whole yet.
-var temporary = regexp.MustCompile(`\.dpkg-(new|tmp)$|;[0-9a-f]{8}$`) //nolint:gochecknoglobals // never changes
+var temporary = regexp.MustCompile(`\.dpkg-(new|tmp)$|;[0-9a-f]{8}$`)
 
 // unfinished names what is being written in the top levels of a tree, or what is not there of it; "" for nothing.
 func (k *Kernel) unfinished(dir string) string {
@@ -102,7 +102,7 @@ func (k *Kernel) file(abs string) fs.FileInfo {
 
 // release is what a kernel calls itself in the file that its version comes from. include/config/kernel.release is not that:
 // Debian's holds the version without what the package appends.
-var release = regexp.MustCompile(`(?m)^#define\s+UTS_RELEASE\s+"([^"]*)"`) //nolint:gochecknoglobals // never changes
+var release = regexp.MustCompile(`(?m)^#define\s+UTS_RELEASE\s+"([^"]*)"`)
 
 // otherRelease says that the headers are those of another kernel; "" when they are ours.
 func (k *Kernel) otherRelease(abs string) string {

@@ -54,7 +54,8 @@ func TestCheckComplete(t *testing.T) {
 		{"no modpost", map[string]string{"usr/lib/kbuild/scripts/mod/modpost": gone, "usr/lib/kbuild/scripts/mod/x": "x"}, "/lib/modules/6.1.0-9/build/scripts/mod/modpost"},
 		{"no release", map[string]string{"usr/src/h-amd64/include/generated/utsrelease.h": gone}, "/lib/modules/6.1.0-9/build/include/generated/utsrelease.h"},
 		{
-			"another release", map[string]string{"usr/src/h-amd64/include/generated/utsrelease.h": "#define UTS_RELEASE \"6.1.0-8\"\n"},
+			"another release",
+			map[string]string{"usr/src/h-amd64/include/generated/utsrelease.h": "#define UTS_RELEASE \"6.1.0-8\"\n"},
 			"/lib/modules/6.1.0-9/build/include/generated/utsrelease.h is of kernel 6.1.0-8",
 		},
 		{"dpkg at work", map[string]string{"usr/src/h-amd64/include/generated/bounds.h.dpkg-new": "x"}, "/lib/modules/6.1.0-9/build/include/generated/bounds.h.dpkg-new"},
