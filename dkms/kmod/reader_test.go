@@ -2,6 +2,7 @@ package kmod_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -34,8 +35,11 @@ func TestReaderReused(t *testing.T) {
 		small := writeFile(t, dir, name+".ko", e.bytes(t))
 		e.sections = append(e.sections, elfSection{".large", bytes.Repeat([]byte("0123456789abcdef"), 40_000)})
 		large := writeFile(t, dir, name+" large.ko", e.bytes(t))
+		paths = append(paths, large, small)
 		for _, path := range []string{large, small} {
-			paths = append(paths, path)
+			if path == large && (!e.is64() || e.order != binary.LittleEndian) {
+				continue // one is enough to be packed
+			}
 			for _, c := range compressors() {
 				packed := c.pack(t, path)
 				cut := writeFile(t, dir, filepath.Base(packed)+".cut", readFile(t, packed)[:100])
