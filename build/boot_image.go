@@ -117,10 +117,8 @@ func (b *Builder) wanted(image *initramfs.Image, touches []touch) bool {
 	if len(auto) == 0 {
 		return false
 	}
-	for _, t := range auto {
-		if b.essential(t) {
-			return true
-		}
+	if slices.ContainsFunc(auto, b.essential) {
+		return true
 	}
 	held, err := image.Modules()
 	return err != nil || slices.ContainsFunc(auto, func(t touch) bool { return t.in(held) })

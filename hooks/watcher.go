@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -176,12 +177,7 @@ func (v *vigil) event(e fsnotify.Event) {
 
 // lies reports whether a directory is one of those that are watched for their own sake.
 func (v *vigil) lies(dir string) bool {
-	for _, d := range v.Dirs {
-		if d == dir {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(v.Dirs, dir)
 }
 
 // missed takes an error of the source. After an overflow nobody knows what has happened, so everything may have.

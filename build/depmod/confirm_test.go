@@ -366,7 +366,7 @@ type testCase struct {
 // rule is a case with a file of rules, and modules below the kernel's directory or, with a slash in front, the root.
 func rule(name, text, modules string) testCase {
 	files := with(nil)
-	for _, m := range strings.Fields(modules) {
+	for m := range strings.FieldsSeq(modules) {
 		files[m] = ko(fake{info: []string{"alias=" + strings.ReplaceAll(m, "/", "_")}})
 	}
 	files["/rules/x.conf"] = text + "\n"

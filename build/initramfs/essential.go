@@ -2,6 +2,7 @@ package initramfs
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"dkms-go/dkms/kmod"
@@ -28,12 +29,7 @@ func Essential(location string, o *kmod.Object) bool {
 			return true
 		}
 	}
-	for _, a := range o.Aliases() {
-		if essentialAlias(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(o.Aliases(), essentialAlias)
 }
 
 func essentialPlace(location string) bool {

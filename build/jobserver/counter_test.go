@@ -89,7 +89,7 @@ func (c *counter) end(oldest bool) {
 // in total so many.
 func (c *counter) drain(t *testing.T, keep, total int) {
 	t.Helper()
-	for ended := 0; ended < total; ended++ {
+	for ended := range total {
 		c.await(t, min(keep, total-ended))
 		c.end(ended%2 == 0)
 	}

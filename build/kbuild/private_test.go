@@ -157,7 +157,7 @@ func TestPrivateFailures(t *testing.T) {
 	if got, want := names(t, s.job.BuildDir), "dkms.conf hello.c make.log make.sh"; got != want {
 		t.Errorf("the build directory holds %q, want %q", got, want)
 	}
-	logs := ""
+	var logs strings.Builder
 	for _, r := range releases {
 		if strings.Contains(r, "bad") {
 			dir := kbuild.PrivateDir(s.job.BuildDir, r, "x86_64")
@@ -165,10 +165,10 @@ func TestPrivateFailures(t *testing.T) {
 			if !strings.Contains(log, "for kernel "+r+" (x86_64)") || !strings.Contains(log, "# exit code: 3") || names(t, dir) != "make.log" {
 				t.Errorf("%s holds %s, log:\n%s", dir, names(t, dir), log)
 			}
-			logs += log
+			logs.WriteString(log)
 		}
 	}
-	if last := s.log(t); !strings.Contains(logs, last) {
+	if last := s.log(t); !strings.Contains(logs.String(), last) {
 		t.Errorf("%s/make.log is none of those that failed:\n%s", s.job.BuildDir, last)
 	}
 }

@@ -126,9 +126,7 @@ func (c crash) run(t *testing.T, each int) int {
 		t.Fatalf("dkms %s makes %s changes", c.command, text)
 	}
 	goods := begin.contents(t)
-	for k, v := range whole.contents(t) {
-		goods[k] = v
-	}
+	maps.Copy(goods, whole.contents(t))
 
 	stride := max(1, steps*len(ends())/each)
 	if stride > 1 && stride%len(ends()) == 0 {
@@ -220,14 +218,15 @@ func (s *scene) lay(t *testing.T) {
 	for _, m := range []struct{ dir, name, version, records string }{
 		{"src/lamp-1", "lamp", "1", "a b"}, {"src/lamp-2", "lamp", "2", "a"}, {"new/lamp", "lamp", "3", "a b"}, {"src/bulb-1", "bulb", "1", "a"},
 	} {
-		conf := fmt.Sprintf("PACKAGE_NAME=%s\nPACKAGE_VERSION=%s\nAUTOINSTALL=yes\nMAKE=\"sh make\"\n", m.name, m.version)
+		var conf strings.Builder
+		conf.WriteString(fmt.Sprintf("PACKAGE_NAME=%s\nPACKAGE_VERSION=%s\nAUTOINSTALL=yes\nMAKE=\"sh make\"\n", m.name, m.version))
 		script := ""
 		for n, r := range strings.Fields(m.records) {
-			conf += fmt.Sprintf("BUILT_MODULE_NAME[%d]=%s_%s\nDEST_MODULE_LOCATION[%d]=/kernel/misc\nSTRIP[%d]=no\n", n, m.name, r, n, n)
+			conf.WriteString(fmt.Sprintf("BUILT_MODULE_NAME[%d]=%s_%s\nDEST_MODULE_LOCATION[%d]=/kernel/misc\nSTRIP[%d]=no\n", n, m.name, r, n, n))
 			script += fmt.Sprintf("cp %s.c %s_%s.ko\n", r, m.name, r)
 			s.write(t, m.dir+"/"+r+".c", fmt.Sprintf("%s %s %s\n", m.name, m.version, r))
 		}
-		s.write(t, m.dir+"/dkms.conf", conf)
+		s.write(t, m.dir+"/dkms.conf", conf.String())
 		s.write(t, m.dir+"/make", script)
 	}
 }

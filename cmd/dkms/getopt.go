@@ -99,11 +99,11 @@ func (g *getopt) find(name string) (longOption, error) {
 	}
 	for _, o := range fits[1:] {
 		if o.short != fits[0].short {
-			text := ""
+			var text strings.Builder
 			for _, f := range fits {
-				text += " '--" + f.long + "'"
+				text.WriteString(" '--" + f.long + "'")
 			}
-			return longOption{}, g.errorf("option '--%s' is ambiguous; possibilities:%s", name, text)
+			return longOption{}, g.errorf("option '--%s' is ambiguous; possibilities:%s", name, text.String())
 		}
 	}
 	return fits[0], nil

@@ -225,7 +225,7 @@ func (c coder) distance(z *lzmaDecoder, n uint32) (_ coder, d uint32) {
 	if slot < 14 {
 		d <<= low & 31
 		base, i := d-slot, uint32(1)
-		for b := uint32(0); b < low; b++ {
+		for b := range low {
 			c, m = c.more(in).bit(&z.special[(base+i)&127])
 			i = i<<1 + 1 + m
 			d += (1 + m) << (b & 31)
@@ -238,7 +238,7 @@ func (c coder) distance(z *lzmaDecoder, n uint32) (_ coder, d uint32) {
 	}
 	d <<= 4
 	i := uint32(1)
-	for b := uint32(0); b < 4; b++ {
+	for b := range uint32(4) {
 		c, m = c.more(in).bit(&z.align[i&15])
 		i = i<<1 + 1 + m
 		d += (1 + m) << (b & 31)
