@@ -219,15 +219,15 @@ func (s *scene) lay(t *testing.T) {
 		{"src/lamp-1", "lamp", "1", "a b"}, {"src/lamp-2", "lamp", "2", "a"}, {"new/lamp", "lamp", "3", "a b"}, {"src/bulb-1", "bulb", "1", "a"},
 	} {
 		var conf strings.Builder
-		conf.WriteString(fmt.Sprintf("PACKAGE_NAME=%s\nPACKAGE_VERSION=%s\nAUTOINSTALL=yes\nMAKE=\"sh make\"\n", m.name, m.version))
-		script := ""
+		fmt.Fprintf(&conf, "PACKAGE_NAME=%s\nPACKAGE_VERSION=%s\nAUTOINSTALL=yes\nMAKE=\"sh make\"\n", m.name, m.version)
+		var script strings.Builder
 		for n, r := range strings.Fields(m.records) {
-			conf.WriteString(fmt.Sprintf("BUILT_MODULE_NAME[%d]=%s_%s\nDEST_MODULE_LOCATION[%d]=/kernel/misc\nSTRIP[%d]=no\n", n, m.name, r, n, n))
-			script += fmt.Sprintf("cp %s.c %s_%s.ko\n", r, m.name, r)
+			fmt.Fprintf(&conf, "BUILT_MODULE_NAME[%d]=%s_%s\nDEST_MODULE_LOCATION[%d]=/kernel/misc\nSTRIP[%d]=no\n", n, m.name, r, n, n)
+			fmt.Fprintf(&script, "cp %s.c %s_%s.ko\n", r, m.name, r)
 			s.write(t, m.dir+"/"+r+".c", fmt.Sprintf("%s %s %s\n", m.name, m.version, r))
 		}
 		s.write(t, m.dir+"/dkms.conf", conf.String())
-		s.write(t, m.dir+"/make", script)
+		s.write(t, m.dir+"/make", script.String())
 	}
 }
 
