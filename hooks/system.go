@@ -31,7 +31,7 @@ type Verbs interface {
 	Build(ctx context.Context, i dkms.Instance) error
 	Install(ctx context.Context, i dkms.Instance) error
 	Remove(ctx context.Context, m dkms.Module) error // from all kernels
-	Autoinstall(ctx context.Context, kernel string, noImage bool) error
+	Autoinstall(ctx context.Context, kernel string, o AutoinstallOptions) error
 }
 
 // exists reports whether there is anything at abs, links followed.

@@ -54,13 +54,14 @@ func packagePostinst(ctx context.Context, s *hooks.System, p *printer, args []st
 	return err
 }
 
-// autoinstaller is what dkms_autoinstaller calls: [KERNEL [--no-initramfs]]. Any failure of it is status 1.
+// autoinstaller is what dkms_autoinstaller calls: [KERNEL] [--hook] [--no-initramfs]. Any failure of it is status 1.
 func autoinstaller(ctx context.Context, s *hooks.System, _ *printer, args []string) error {
 	kernel := ""
-	if len(args) > 0 {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		kernel = args[0]
 	}
-	if err := s.Autoinstaller(ctx, kernel, slices.Contains(args, "--no-initramfs")); err != nil {
+	o := hooks.AutoinstallOptions{Hook: slices.Contains(args, "--hook"), NoImage: slices.Contains(args, "--no-initramfs")}
+	if err := s.Autoinstaller(ctx, kernel, o); err != nil {
 		return reportedError{errors.New("autoinstall has failed")}
 	}
 	return nil
@@ -109,9 +110,12 @@ func (v verbRunner) Remove(ctx context.Context, m dkms.Module) error {
 	return v.run(ctx, "remove", dkms.Instance{Module: m}, "--all")
 }
 
-func (v verbRunner) Autoinstall(ctx context.Context, kernel string, noImage bool) error {
-	options := []string{"--hook"}
-	if noImage {
+func (v verbRunner) Autoinstall(ctx context.Context, kernel string, o hooks.AutoinstallOptions) error {
+	var options []string
+	if o.Hook {
+		options = append(options, "--hook")
+	}
+	if o.NoImage {
 		options = append(options, "--no-initramfs")
 	}
 	return v.run(ctx, "autoinstall", dkms.Instance{Kernel: kernel}, options...)

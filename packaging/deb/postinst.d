@@ -14,5 +14,5 @@ case $0 in
 esac
 
 if [ -x /usr/lib/dkms/dkms_autoinstaller ]; then
-	exec /usr/lib/dkms/dkms_autoinstaller start "$1" $image
+	exec /usr/lib/dkms/dkms_autoinstaller start "$1" --hook $image
 fi
