@@ -102,6 +102,7 @@ func (v verbRunner) Load(ctx context.Context, archive string) error {
 }
 
 func (v verbRunner) Build(ctx context.Context, i dkms.Instance) error { return v.run(ctx, "build", i) }
+
 func (v verbRunner) Install(ctx context.Context, i dkms.Instance) error {
 	return v.run(ctx, "install", i)
 }
