@@ -59,6 +59,7 @@ type Builder struct {
 
 	kernels sync.Map // Target to *kernel.Kernel, see kernel
 	looked  sync.Map // path to digest, see looks
+	found   sync.Map // name of a program to its path, see program
 
 	now      *conf.Loader // see snapshot
 	makeOnce sync.Once

@@ -60,7 +60,7 @@ func (b *Builder) changed(ctx context.Context, i dkms.Instance, then dkms.Inputs
 		return nil, then, err
 	}
 	if k.CheckHeaders() != nil || b.stamp(i, k) == then.Stamp {
-		return nil, then, nil // without headers nothing could be built anew
+		return nil, then, nil //nolint:nilerr // without headers nothing could be built anew
 	}
 	c, err := b.load(ctx, i, b.Tree.ConfFile(i.Module), k)
 	if err != nil {
@@ -168,6 +168,10 @@ func (b *Builder) looks(abs string) string {
 
 // overrideFiles digests the looks of the administrator's .conf files that may concern a module.
 func (b *Builder) overrideFiles(m dkms.Module) string {
+	key := m.Name + "*" // no path, for that begins with "/"
+	if s, ok := b.looked.Load(key); ok {
+		return s.(string)
+	}
 	files, err := b.Root.Glob("/etc/dkms/" + m.Name + "*.conf")
 	if err != nil {
 		return err.Error()
@@ -176,6 +180,7 @@ func (b *Builder) overrideFiles(m dkms.Module) string {
 	for _, f := range files {
 		s.WriteString(f + b.looks(f))
 	}
+	b.looked.Store(key, s.String())
 	return s.String()
 }
 
@@ -185,14 +190,27 @@ func (b *Builder) compiler(k *kernel.Kernel) string {
 	words, _ := k.ConfigValue("CONFIG_CC_VERSION_TEXT")
 	name, _, _ := strings.Cut(strings.Trim(words, `"`), " ")
 	for _, program := range []string{name, "gcc", "cc"} {
-		if program == "" {
-			continue
-		}
-		if abs, err := proc.LookPath(b.Root.Dir(), b.Env, program); err == nil {
+		if abs := b.program(program); abs != "" {
 			return abs
 		}
 	}
 	return ""
+}
+
+// program returns where a program is, "" if nowhere. It looks once for each.
+func (b *Builder) program(name string) string {
+	if name == "" {
+		return ""
+	}
+	if abs, ok := b.found.Load(name); ok {
+		return abs.(string)
+	}
+	abs, err := proc.LookPath(b.Root.Dir(), b.Env, name)
+	if err != nil {
+		abs = ""
+	}
+	b.found.Store(name, abs)
+	return abs
 }
 
 // compilerVersion returns the first line that the compiler prints about itself.

@@ -11,7 +11,7 @@ import (
 // is then a directory with nothing but a dkms.conf. Such a module can be installed where a build came with it and removed
 // like any other. To dkms 3.4 it is neither added nor broken, so it cannot be removed.
 func (t *Tree) BinariesOnly(m Module) bool {
-	return t.isDir(t.SourceLink(m)) && !t.isLink(t.SourceLink(m)) && t.isFile(t.ConfFile(m))
+	return !t.isLink(t.SourceLink(m)) && t.isDir(t.SourceLink(m)) && t.isFile(t.ConfFile(m))
 }
 
 // StandsAlone reports whether loading an archive without sources would register m without sources: there are none in the

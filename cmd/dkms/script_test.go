@@ -29,6 +29,12 @@ func TestMain(m *testing.M) {
 	if done, status := proc.Helper(os.Args); done {
 		os.Exit(status)
 	}
+	if os.Getenv("DKMS_ALONE") != "" {
+		if err := stayAlone(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(99)
+		}
+	}
 	if how := os.Getenv("DKMS_CRASH"); how != "" {
 		os.Exit(disturbed(how))
 	}
