@@ -2,8 +2,11 @@ package build
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"dkms-go/conf"
 	"dkms-go/dkms"
@@ -28,18 +31,19 @@ func (p *planner) autoinstall(ctx context.Context, r Request) error {
 func (p *planner) wishes(ctx context.Context, newest []dkms.Module, t Target, sync bool) {
 	var queue []*wish
 	known := map[string]bool{}
-	for _, m := range newest {
-		known[m.Name] = true
-		w := &wish{i: dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}}
-		if p.Tree.Installed(w.i) || p.weaklyInstalled(w.i) {
-			if sync {
-				w.stale = p.stale(ctx, w.i)
-				w.superseded = p.Tree.Superseded(w.i)
-			}
-			if len(w.stale) == 0 && !w.superseded {
-				p.plan.Present = append(p.plan.Present, w.i)
-				continue
-			}
+	for _, w := range p.look(ctx, newest, t, sync) {
+		known[w.i.Name] = true
+		if w.fresh != nil {
+			p.plan.Fresh = append(p.plan.Fresh, *w.fresh)
+		}
+		switch {
+		case len(w.stale) > 0 || w.superseded:
+		case w.installed:
+			p.plan.Present = append(p.plan.Present, w.i)
+			continue
+		case sync && !p.plan.Request.Force && p.provided(ctx, w.i):
+			p.plan.Provided = append(p.plan.Provided, w.i)
+			continue
 		}
 		if p.evaluate(ctx, w) {
 			queue = append(queue, w)
@@ -49,6 +53,27 @@ func (p *planner) wishes(ctx context.Context, newest []dkms.Module, t Target, sy
 		queue = slices.DeleteFunc(queue, func(w *wish) bool { return p.hopeless(ctx, w.i) })
 	}
 	p.inOrder(ctx, queue, known, p.plan.Request.Force)
+}
+
+// look finds out what there is of modules for a kernel; with sync also what is out of date.
+func (p *planner) look(ctx context.Context, ms []dkms.Module, t Target, sync bool) []*wish {
+	ws := make([]*wish, len(ms))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for n, m := range ms {
+		w := &wish{i: dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}}
+		ws[n] = w
+		g.Go(func() error {
+			w.installed = p.Tree.Installed(w.i) || p.weaklyInstalled(w.i)
+			if sync && (w.installed || p.Tree.Built(w.i)) {
+				p.stale(ctx, w)
+				w.superseded = w.installed && p.Tree.Superseded(w.i)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // there are no errors
+	return ws
 }
 
 // evaluate finds out what a wish depends on, and reports whether the module wants to be installed at all.
@@ -65,7 +90,7 @@ func (p *planner) evaluate(ctx context.Context, w *wish) bool {
 	case !c.Autoinstall || p.stranded(w.i):
 		return false
 	}
-	w.depends = strings.Fields(strings.Join(c.BuildDepends, " "))
+	w.conf, w.depends = c, strings.Fields(strings.Join(c.BuildDepends, " "))
 	return true
 }
 
@@ -100,10 +125,14 @@ func (p *planner) newest() ([]dkms.Module, error) {
 // wish is a module to be installed automatically.
 type wish struct {
 	i       dkms.Instance
-	depends []string // names of modules that must be installed before
-	stale   []string // what has changed since it was built, when it is built and that has to be done again
+	conf    *conf.Module // nil if it cannot be used
+	depends []string     // names of modules that must be installed before
+	stale   []string     // what has changed since it was built, when it is built and that has to be done again
+	made    dkms.Inputs  // what it was built from then
+	fresh   *Fresh       // it looks touched and is the same
 	part    int
 
+	installed  bool
 	superseded bool // it was built again since it was installed: that was cut off, or nobody asked for more
 }
 
@@ -138,15 +167,44 @@ func (p *planner) inOrder(ctx context.Context, queue []*wish, known map[string]b
 		}
 		queue = rest
 	}
+	needs := map[string][]string{}
 	for _, w := range queue {
-		missing := unmet(w, done)
+		needs[w.i.Name] = unmet(w, done)
+	}
+	for _, w := range queue {
+		missing := needs[w.i.Name]
 		registered := slices.DeleteFunc(slices.Clone(missing), func(name string) bool { return !known[name] })
 		part := p.part(w.i, Wished)
 		p.plan.Parts[part].Unmet, p.plan.Parts[part].Deferred = missing, true
 		if len(registered) > 0 {
 			p.plan.Parts[part].Unmet, p.plan.Parts[part].Deferred = registered, false
 		}
+		p.plan.Parts[part].Circle = circle(w.i.Name, needs)
 	}
+}
+
+// circle returns the shortest way from a name back to itself through what each one needs, with the name at both ends; nil if
+// there is none.
+func circle(name string, needs map[string][]string) []string {
+	from := map[string]string{}
+	for queue := []string{name}; len(queue) > 0; queue = queue[1:] {
+		for _, next := range needs[queue[0]] {
+			if next == name {
+				way := []string{name}
+				for at := queue[0]; at != name; at = from[at] {
+					way = append(way, at)
+				}
+				way = append(way, name)
+				slices.Reverse(way)
+				return way
+			}
+			if _, seen := from[next]; !seen {
+				from[next] = queue[0]
+				queue = append(queue, next)
+			}
+		}
+	}
+	return nil
 }
 
 // unmet returns the dependencies of w that are not done.
@@ -167,7 +225,8 @@ func (p *planner) wish(ctx context.Context, w *wish, done map[string]int, force 
 		p.prepare(Target{w.i.Kernel, w.i.Arch})
 	}
 	w.part = p.part(w.i, Wished)
-	p.plan.Parts[w.part].Stale = w.stale
+	p.plan.Parts[w.part].Stale, p.plan.Parts[w.part].Made = w.stale, w.made
+	p.brings(w.part, w.conf)
 	for _, d := range w.depends {
 		if n := done[d]; n >= 0 {
 			p.plan.Parts[w.part].Needs = append(p.plan.Parts[w.part].Needs, n)
@@ -178,16 +237,15 @@ func (p *planner) wish(ctx context.Context, w *wish, done map[string]int, force 
 		return
 	}
 	if w.superseded {
-		p.replace(ctx, w.i, w.part)
+		p.replace(w.i, w.part)
 		return
 	}
 	p.install(ctx, w.i, w.part, force)
 }
 
-// replace plans to put the build of i in place of what is installed.
-func (p *planner) replace(ctx context.Context, i dkms.Instance, part int) {
-	p.uninstall(ctx, i, part, true)
-	p.step(Step{Action: Install, Instance: i, Part: part, Replace: true})
+// replace plans to put the build of i in place of what is installed, file by file: it is never missing.
+func (p *planner) replace(i dkms.Instance, part int) {
+	p.step(Step{Action: Install, Instance: i, Part: part, Replace: p.Tree.Installed(i)})
 	p.index(i, part)
 }
 
@@ -201,14 +259,9 @@ func (p *planner) prepare(t Target) {
 
 // renew plans to build i again and to put the result in place of what is installed, which stays until then.
 func (p *planner) renew(ctx context.Context, i dkms.Instance, part int) {
-	installed := p.Tree.Installed(i)
 	p.step(Step{Action: Build, Instance: i, Part: part, Implied: true, Replace: true})
 	p.built[i] = true
-	if installed {
-		p.uninstall(ctx, i, part, true)
-	}
-	p.step(Step{Action: Install, Instance: i, Part: part, Replace: installed})
-	p.index(i, part)
+	p.replace(i, part)
 	p.rebuild(ctx, i, part)
 }
 
@@ -243,6 +296,7 @@ func (p *planner) follow(ctx context.Context, part int) {
 	if err != nil {
 		return
 	}
+	p.brings(part, c)
 	for n, before := range p.plan.Parts[:part] {
 		if slices.Contains(c.BuildDepends, before.Instance.Name) {
 			p.plan.Parts[part].Follows = append(p.plan.Parts[part].Follows, n)
@@ -301,9 +355,14 @@ func (p *planner) rebuild(ctx context.Context, i dkms.Instance, cause int) {
 		}
 		part := p.part(d, Rebuilt)
 		p.plan.Parts[part].Needs = []int{cause}
+		p.brings(part, c)
+		p.built[d] = true
+		if p.plan.Request.Goal == Sync {
+			p.renew(ctx, d, part)
+			continue
+		}
 		p.step(Step{Action: Uninstall, Instance: d, Part: part, Implied: true})
 		p.index(d, part)
-		p.built[d] = true
 		p.step(Step{Action: Build, Instance: d, Part: part, Implied: true, Replace: true})
 		p.step(Step{Action: Install, Instance: d, Part: part, Implied: true})
 		p.index(d, part)

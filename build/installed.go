@@ -18,7 +18,8 @@ import (
 // install puts the build result of an instance into its kernel (do_install in dkms.in). The indexes are a step of their own.
 func (w *work) install(ctx context.Context, s Step) error {
 	i := s.Instance
-	o := w.installOptions(i)
+	o := w.installOptions(i, w.Emit)
+	o.Replace = s.Replace
 	if w.installedMeanwhile(s, o) {
 		return &doneMeanwhileError{AlreadyInstalled}
 	}
@@ -49,10 +50,16 @@ func (w *work) install(ctx context.Context, s Step) error {
 		return &dkms.Error{Kind: dkms.PreInstallFailed, Instance: i, Err: err}
 	}
 	err = w.place(ctx, s, ps, find(k, ps), o)
-	var meanwhile *doneMeanwhileError
+	var (
+		meanwhile *doneMeanwhileError
+		refused   *dkms.Error
+	)
 	if !errors.As(err, &meanwhile) && w.Tree.Installed(i) { // also when what the previous version left could not be tidied up
 		w.changed(i, true)
 		w.touched(i, ps)
+	}
+	if w.plan.Request.Goal == Sync && errors.As(err, &refused) && refused.Kind == dkms.NothingInstalled {
+		return &doneMeanwhileError{InKernel}
 	}
 	if err != nil {
 		return err
@@ -75,25 +82,25 @@ func find(k *kernel.Kernel, ps []dkms.Placement) dkms.Find {
 
 // installOptions returns the options for an installation. Distributions may list modules to be forced in files below
 // /usr/share/dkms/modules_to_force_install: by name, or by name and "_version-override".
-func (w *work) installOptions(i dkms.Instance) dkms.InstallOptions {
-	o := dkms.InstallOptions{Force: w.Options.Force, ForceVersion: w.Options.ForceVersion, Symlink: w.Options.Symlink}
-	files, err := w.Root.Glob("/usr/share/dkms/modules_to_force_install/*")
+func (b *Builder) installOptions(i dkms.Instance, emit dkms.Emit) dkms.InstallOptions {
+	o := dkms.InstallOptions{Force: b.Options.Force, ForceVersion: b.Options.ForceVersion, Symlink: b.Options.Symlink}
+	files, err := b.Root.Glob("/usr/share/dkms/modules_to_force_install/*")
 	if err != nil {
 		return o
 	}
 	for _, f := range files {
-		text, err := w.Root.ReadFile(f)
+		text, err := b.Root.ReadFile(f)
 		if err != nil {
 			continue
 		}
 		for word := range strings.FieldsSeq(string(text)) {
 			switch word {
 			case i.Name:
-				w.Emit(ForcedByList{Name: i.Name})
+				emit(ForcedByList{Name: i.Name})
 				o.Force = true
 				return o
 			case i.Name + "_version-override":
-				w.Emit(ForcedByList{Name: i.Name, VersionOnly: true})
+				emit(ForcedByList{Name: i.Name, VersionOnly: true})
 				o.ForceVersion = true
 				return o
 			}

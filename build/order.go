@@ -23,8 +23,8 @@ func (p *Plan) wide() bool {
 // before it in the plan, so that nothing ever waits in a circle.
 //
 // In a wide plan parts wait for the parts that they need, steps that belong to no part separate what is before them from
-// what is after them, and the indexes of a kernel wait for everything that concerns this kernel. Where builds are not
-// private, those of a module version take turns.
+// what is after them, and the indexes of a kernel wait for everything that concerns this kernel. Modules with files of the
+// same name are installed in the order of the plan. Where builds are not private, those of a module version take turns.
 func (p *Plan) waits(wide, private bool) [][]int {
 	waits := make([][]int, len(p.Steps))
 	fence := -1
@@ -60,6 +60,8 @@ func (p *Plan) precedes(before, s Step, private bool) bool {
 	part := p.Parts[s.Part]
 	switch {
 	case slices.Contains(part.Needs, before.Part), slices.Contains(part.Follows, before.Part):
+		return true
+	case (s.Action == Install || s.Action == Uninstall) && slices.Contains(part.Behind, before.Part):
 		return true
 	case s.Action == Index && s.Skip == Needed:
 		return before.Instance.Kernel == s.Instance.Kernel

@@ -70,7 +70,8 @@ type Request struct {
 type Reason int
 
 // The reasons. NeverMeant is a module with BUILD_EXCLUSIVE directives that is not installed, which is nothing to mention.
-// Merged is for indexes: a later step of the same plan covers the same kernel.
+// Merged is for indexes: a later step of the same plan covers the same kernel. InKernel is for Sync: what the kernel
+// brings itself is as new.
 const (
 	Needed Reason = iota
 	AlreadyBuilt
@@ -79,12 +80,14 @@ const (
 	NotInstalled
 	NeverMeant
 	Merged
+	InKernel
 )
 
 // String returns the reason in words.
 func (r Reason) String() string {
 	return [...]string{
 		"", "already built", "already installed", "not built", "not installed", "not meant for this kernel", "done by a later step",
+		"in the kernel in the same or a newer version",
 	}[r]
 }
 
@@ -129,9 +132,13 @@ type Part struct {
 	Why      Cause
 	Needs    []int    // parts that must not have failed
 	Follows  []int    // parts that must have ended, whatever became of them
+	Behind   []int    // parts with module files of the same names, which are installed before: the last one counts
 	Unmet    []string // BUILD_DEPENDS that nothing in the plan brings; such a part has no steps
+	Circle   []string // names of modules that need each other, from this one to itself, if that is why Unmet is not met
 	Stale    []string // what has changed since the module was built, if that is why it is in the plan
 	Deferred bool     // none of Unmet is a registered module: they may come later, or from elsewhere
+
+	Made dkms.Inputs // what a stale build was made from
 }
 
 // Cause is why a part is in a plan.
@@ -154,6 +161,8 @@ type Plan struct {
 	Steps   []Step
 	Broken  []dkms.Module   // registered modules without source, which Autoinstall, Match and Sync pass over
 	Present []dkms.Instance // of Autoinstall and Sync: what is installed already
+
+	Provided []dkms.Instance // of Sync: what is built, and not wanted because the kernel has it in the same or a newer version
 
 	Waiting  []WaitingKernel // of Sync: kernels without headers
 	Hopeless []dkms.Failure  // of Sync: builds that have failed and would fail again
@@ -193,7 +202,7 @@ func (p *Plan) Adds() bool {
 // Its errors are those that make the whole request senseless, such as a source without dkms.conf. What may go wrong for one
 // kernel is found by Run, step by step.
 func (b *Builder) Plan(ctx context.Context, r Request) (*Plan, error) {
-	p := &planner{Builder: b, plan: &Plan{}, built: map[dkms.Instance]bool{}}
+	p := &planner{Builder: b, plan: &Plan{}, built: map[dkms.Instance]bool{}, brought: map[file][]int{}}
 	if r.Source != nil {
 		m, err := b.identify(ctx, r.Source, r.target(0))
 		if err != nil {
@@ -260,6 +269,29 @@ type planner struct {
 	plan  *Plan
 	added bool                   // an Add step is in the plan
 	built map[dkms.Instance]bool // instances for which a Build step is in the plan
+
+	brought map[file][]int // parts that bring a module file
+}
+
+// file is a module file for a kernel.
+type file struct{ kernel, name string }
+
+// brings notes which module files a part brings, and has it installed behind others that bring the same: what is there in
+// the end, and what is archived as the original of what, must not depend on whose build is done first.
+func (p *planner) brings(part int, c *conf.Module) {
+	if c == nil {
+		return
+	}
+	here := &p.plan.Parts[part]
+	for _, r := range c.Records {
+		f := file{here.Instance.Kernel, r.DestName}
+		for _, n := range p.brought[f] {
+			if n != part && !slices.Contains(here.Behind, n) {
+				here.Behind = append(here.Behind, n)
+			}
+		}
+		p.brought[f] = append(p.brought[f], part)
+	}
 }
 
 // part opens a new part and returns its number.

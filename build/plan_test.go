@@ -310,6 +310,56 @@ depmod for kernel K
 	}
 }
 
+// Modules that need each other are named, those that merely need one of them are not called part of the circle.
+func TestPlanNamesCircles(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.kernel(t, "K")
+	m.add(t, "a", "1", "AUTOINSTALL=yes\nBUILD_DEPENDS=b\n")
+	m.add(t, "b", "1", "AUTOINSTALL=yes\nBUILD_DEPENDS=(c far)\n")
+	m.add(t, "c", "1", "AUTOINSTALL=yes\nBUILD_DEPENDS=a\n")
+	m.add(t, "d", "1", "AUTOINSTALL=yes\nBUILD_DEPENDS=a\n")
+	m.add(t, "e", "1", "AUTOINSTALL=yes\nBUILD_DEPENDS=e\n")
+	p, err := m.Plan(t.Context(), build.Request{Goal: build.Sync, Targets: targets("K")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, part := range p.Parts {
+		got[part.Instance.Name] = part.Circle
+	}
+	want := map[string][]string{
+		"a": {"a", "b", "c", "a"}, "b": {"b", "c", "a", "b"}, "c": {"c", "a", "b", "c"}, "d": nil, "e": {"e", "e"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("circles (-want +got):\n%s", diff)
+	}
+}
+
+// Of two modules with a file of the same name the later one is installed behind the earlier one, whichever is built first.
+func TestPlanOrdersFilesOfOneName(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.kernel(t, "K")
+	m.kernel(t, "L")
+	m.add(t, "a", "1", "AUTOINSTALL=yes\nBUILT_MODULE_NAME=lamp\n")
+	m.add(t, "b", "1", "AUTOINSTALL=yes\nBUILT_MODULE_NAME=bulb\n")
+	m.add(t, "c", "1", "AUTOINSTALL=yes\nBUILT_MODULE_NAME=torch\nDEST_MODULE_NAME=lamp\n")
+	m.add(t, "d", "1", "AUTOINSTALL=yes\nBUILT_MODULE_NAME=lamp\n")
+	p, err := m.Plan(t.Context(), build.Request{Goal: build.Sync, Targets: targets("K", "L")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got [][]int
+	for _, part := range p.Parts {
+		got = append(got, part.Behind)
+	}
+	want := [][]int{nil, nil, {0}, {0, 2}, nil, nil, {4}, {4, 6}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Behind (-want +got):\n%s", diff)
+	}
+}
+
 // Names that are no names never reach a path.
 func TestPlanRefusesNames(t *testing.T) {
 	t.Parallel()

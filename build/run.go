@@ -393,7 +393,7 @@ func (w *work) hushed() bool {
 
 // placements returns where the records of i that are built for its kernel belong. With every record it is for removing,
 // where it does not matter what is built.
-func (w *work) placements(ctx context.Context, c *conf.Module, k *kernel.Kernel, every bool) ([]dkms.Placement, error) {
+func (b *Builder) placements(ctx context.Context, c *conf.Module, k *kernel.Kernel, every bool) ([]dkms.Placement, error) {
 	compression, err := k.Compression()
 	if err != nil {
 		return nil, err
@@ -406,5 +406,5 @@ func (w *work) placements(ctx context.Context, c *conf.Module, k *kernel.Kernel,
 	} else if records, err = c.Buildable(ctx, target(k)); err != nil {
 		return nil, err
 	}
-	return w.Tree.Placements(c, records, ".ko"+compression.Suffix()), nil
+	return b.Tree.Placements(c, records, ".ko"+compression.Suffix()), nil
 }

@@ -22,6 +22,7 @@ type FailedModule struct {
 type UnmetModule struct {
 	Module  dkms.Module
 	Missing []string
+	Circle  []string // see Part
 }
 
 // Summary returns what became of the parts of the plan that were wished for on a kernel.
@@ -44,15 +45,15 @@ func (r *Report) Summary(t Target) Summary {
 		name := p.Instance.Name
 		switch outcome, err := r.part(n); {
 		case p.Deferred:
-			s.Deferred = append(s.Deferred, UnmetModule{p.Instance.Module, p.Unmet})
+			s.Deferred = append(s.Deferred, UnmetModule{p.Instance.Module, p.Unmet, p.Circle})
 		case len(p.Unmet) > 0:
-			s.Unmet = append(s.Unmet, UnmetModule{p.Instance.Module, p.Unmet})
+			s.Unmet = append(s.Unmet, UnmetModule{p.Instance.Module, p.Unmet, p.Circle})
 		case outcome == Excluded:
 			s.Skipped = append(s.Skipped, name)
 		case outcome == Failed:
 			s.Failed = append(s.Failed, FailedModule{p.Instance.Module, err})
 		case outcome == Blocked:
-			s.Unmet = append(s.Unmet, UnmetModule{p.Instance.Module, r.culprits(p)})
+			s.Unmet = append(s.Unmet, UnmetModule{Module: p.Instance.Module, Missing: r.culprits(p)})
 		default:
 			s.Succeeded = append(s.Succeeded, name)
 		}

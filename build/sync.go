@@ -127,17 +127,42 @@ func (b *Builder) Waiting(ctx context.Context, ts []Target) ([]WaitingKernel, er
 	return all, nil
 }
 
-// stale returns what has changed since an installed instance was built.
-func (p *planner) stale(ctx context.Context, i dkms.Instance) []string {
-	then, ok := p.Tree.Inputs(i)
-	if !ok || !p.Settings.Module(i.Name).Kernel.Has(i.Kernel) || p.Tree.BinariesOnly(i.Module) {
-		return nil
+// stale finds out what has changed since a wish was built, and what that was built from.
+func (p *planner) stale(ctx context.Context, w *wish) {
+	then, ok := p.Tree.Inputs(w.i)
+	if !ok || !p.Settings.Module(w.i.Name).Kernel.Has(w.i.Kernel) || p.Tree.BinariesOnly(w.i.Module) {
+		return
 	}
-	names, now, err := p.changed(ctx, i, then)
-	if err == nil && len(names) == 0 && now.Stamp != then.Stamp {
-		p.plan.Fresh = append(p.plan.Fresh, Fresh{i, now})
+	names, now, err := p.changed(ctx, w.i, then)
+	if err != nil {
+		return // whoever builds it is told
 	}
-	return names
+	w.made, w.stale = then, names
+	if len(names) == 0 && now.Stamp != then.Stamp {
+		w.fresh = &Fresh{w.i, now}
+	}
+}
+
+// provided reports whether nothing of a build would be installed, because the kernel has it in the same or a newer version.
+func (p *planner) provided(ctx context.Context, i dkms.Instance) bool {
+	if !p.Tree.Built(i) {
+		return false
+	}
+	k, err := p.kernel(Target{i.Kernel, i.Arch})
+	if err != nil {
+		return false
+	}
+	c, err := p.registered(ctx, i)
+	if err != nil {
+		return false
+	}
+	ps, err := p.placements(ctx, c, k, false)
+	if err != nil {
+		return false
+	}
+	o := p.installOptions(i, func(dkms.Event) {})
+	o.ObsoleteBy = c.ObsoleteBy
+	return p.Tree.Refused(i, ps, find(k, ps), o)
 }
 
 // hopeless reports whether a build of i has failed and would be the same again, and notes that in the plan.

@@ -39,7 +39,7 @@ func (w *work) take(ctx context.Context, s Step) error {
 		return w.holding(ctx, func() error { return w.do(ctx, s) }, registration)
 	case Build:
 		return w.holding(ctx, func() error {
-			if !s.Replace && w.Tree.Built(i) {
+			if !s.Replace && w.Tree.Built(i) || w.renewedMeanwhile(ctx, s) {
 				return &doneMeanwhileError{AlreadyBuilt}
 			}
 			if err := w.Tree.CheckBuildSpace(i); err != nil {
@@ -100,7 +100,22 @@ func (w *work) place(ctx context.Context, s Step, ps []dkms.Placement, find dkms
 
 // installedMeanwhile reports whether somebody else has installed an instance since the plan was made, as it is built now.
 func (w *work) installedMeanwhile(s Step, o dkms.InstallOptions) bool {
-	return !s.Replace && !o.Force && w.Tree.Current(s.Instance)
+	insists := s.Replace && w.plan.Request.Goal != Sync
+	return !insists && !o.Force && w.Tree.Current(s.Instance)
+}
+
+// renewedMeanwhile reports whether somebody else has built a stale instance again since the plan was made, from what there
+// is now.
+func (w *work) renewedMeanwhile(ctx context.Context, s Step) bool {
+	if s.Part < 0 || len(w.plan.Parts[s.Part].Stale) == 0 {
+		return false
+	}
+	then, ok := w.Tree.Inputs(s.Instance)
+	if !ok || then == w.plan.Parts[s.Part].Made {
+		return false
+	}
+	names, _, err := w.Builder.changed(ctx, s.Instance, then)
+	return err == nil && len(names) == 0
 }
 
 // confirm notes that a build is up to date. Without that it would only take longer to see so the next time.

@@ -15,6 +15,7 @@ type InstallOptions struct {
 	Force        bool   // install even what the kernel has in the same or a newer version
 	ForceVersion bool   // do not compare versions, but keep the other checks
 	Symlink      bool   // install links into the registry instead of copies
+	Replace      bool   // the files that are there now are those of an older build: only the kernel's own are compared with
 	ObsoleteBy   string // OBSOLETE_BY of dkms.conf
 }
 
@@ -69,7 +70,7 @@ func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Fin
 	}
 	x.Kernel = i.Kernel
 	for _, p := range ps {
-		if refusal := t.refuse(i, p, first(found[p.Name]), o); refusal != nil {
+		if refusal := t.refuse(i, p, t.rival(i, p, found[p.Name], o), o); refusal != nil {
 			emit(refusal)
 			continue
 		}
@@ -96,11 +97,38 @@ func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Fin
 	return x.error(err)
 }
 
-func first(s []string) string {
-	if len(s) == 0 {
+// Refused reports whether Install would leave out every record.
+func (t *Tree) Refused(i Instance, ps []Placement, find Find, o InstallOptions) bool {
+	if len(ps) == 0 || o.Force || t.CheckBuilt(i, ps) != nil {
+		return false
+	}
+	names := make([]string, len(ps))
+	for n, p := range ps {
+		names[n] = p.Name
+	}
+	found, err := find(names)
+	return err == nil && !slices.ContainsFunc(ps, func(p Placement) bool {
+		return t.refuse(i, p, t.rival(i, p, found[p.Name], o), o) == nil
+	})
+}
+
+// rival returns the file that the version of p is compared with, "" for none: the first of those found in the kernel. Where
+// our own files are to be replaced it is the kernel's own that was archived for them.
+func (t *Tree) rival(i Instance, p Placement, found []string, o InstallOptions) string {
+	if o.Replace {
+		if m, err := t.Manifest(i); err == nil && m != nil {
+			found = slices.DeleteFunc(slices.Clone(found), func(abs string) bool {
+				return slices.ContainsFunc(m.Installed, func(f InstalledFile) bool { return path.Join(t.KernelDir(i.Kernel), f.Path) == abs })
+			})
+		}
+		if len(found) == 0 {
+			return t.findFile(t.OriginalDir(i), p.Name)
+		}
+	}
+	if len(found) == 0 {
 		return ""
 	}
-	return s[0]
+	return found[0]
 }
 
 // installation is what Install is about to do.

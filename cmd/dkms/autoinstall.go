@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dkms-go/build"
@@ -113,6 +114,7 @@ func (s *session) summarize(kernel string, sum build.Summary) error {
 	for _, u := range sum.Unmet {
 		s.say("%s autoinstall failed due to missing dependencies: %s.", u.Module, strings.Join(u.Missing, " "))
 	}
+	s.circles(sum.Unmet)
 	var deferred []string
 	for _, u := range sum.Deferred {
 		s.say("%s autoinstall deferred: BUILD_DEPENDS not registered with DKMS: %s.", u.Module, strings.Join(u.Missing, " "))
@@ -126,4 +128,18 @@ func (s *session) summarize(kernel string, sum build.Summary) error {
 		return &dkms.Error{Kind: dkms.AutoinstallFailed, Instance: dkms.Instance{Kernel: kernel}}
 	}
 	return nil
+}
+
+// circles names the modules that wait for each other, each circle once.
+func (s *session) circles(us []build.UnmetModule) {
+	told := map[string]bool{}
+	for _, u := range us {
+		members := slices.Sorted(slices.Values(u.Circle))
+		key := strings.Join(slices.Compact(members), " ")
+		if key == "" || told[key] {
+			continue
+		}
+		told[key] = true
+		s.say("BUILD_DEPENDS of these modules go round in a circle: %s.", strings.Join(u.Circle, " needs "))
+	}
 }

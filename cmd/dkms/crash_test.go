@@ -62,6 +62,7 @@ func crashes() []crash {
 		{name: "load by force", before: []string{"build lamp/1" + k1, "mktarball lamp/1 --archive DIR/new/lamp.tar.gz" + k1}, command: "ldtarball DIR/new/lamp.tar.gz --force"},
 		{name: "sync", before: []string{"add lamp/1", "add bulb/1", "install lamp/1" + k1}, command: "sync"},
 		{name: "sync of a changed source", before: []string{"install lamp/1" + k1, "edit"}, command: "sync" + k1},
+		{name: "sync of several changed sources", before: []string{"install lamp/1" + k1 + k2, "install bulb/1" + k1, "edit"}, command: "sync -j 2"},
 		{name: "autoinstall", before: []string{"add lamp/1", "add bulb/1"}, command: "autoinstall" + k2},
 		{name: "kernel_prerm", before: []string{"install lamp/1" + k1, "install bulb/1" + k1}, command: "kernel_prerm" + k1},
 	}

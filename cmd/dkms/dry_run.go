@@ -24,7 +24,7 @@ func (s *session) showPlan(p *build.Plan) error {
 	}
 	for _, part := range p.Parts {
 		if len(part.Unmet) > 0 {
-			s.say("leave out %s: it needs %s", part.Instance, strings.Join(part.Unmet, " "))
+			s.say("leave out %s: it needs %s", part.Instance, strings.Join(part.Unmet, " ")+circular(part.Circle))
 		}
 	}
 	for _, f := range p.Hopeless {
@@ -36,7 +36,21 @@ func (s *session) showPlan(p *build.Plan) error {
 	for _, m := range p.Broken {
 		s.say("leave out %s: its source is missing", m)
 	}
+	for _, i := range p.Provided {
+		s.say("satisfied: %s: the kernel has it in the same or a newer version", i)
+	}
+	for _, i := range p.Present {
+		s.say("satisfied: %s: already installed", i)
+	}
 	return nil
+}
+
+// circular says that modules need each other.
+func circular(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(names, " needs ") + ")"
 }
 
 // The JSON form of a plan. Indexes refer to steps.
@@ -46,6 +60,8 @@ type (
 		Steps   []jsonStep    `json:"steps"`
 		LeftOut []jsonLeftOut `json:"left_out,omitempty"`
 		Waiting []jsonWaiting `json:"waiting_for_headers,omitempty"`
+
+		Satisfied []jsonLeftOut `json:"satisfied,omitempty"`
 	}
 	jsonStep struct {
 		Action  string `json:"action"`
@@ -62,8 +78,9 @@ type (
 		Version string   `json:"version"`
 		Kernel  string   `json:"kernel,omitempty"`
 		Arch    string   `json:"arch,omitempty"`
-		Reason  string   `json:"reason"` // "broken", "deferred", "unmet" or "failed before"
+		Reason  string   `json:"reason"` // "broken", "deferred", "unmet" or "failed before"; "installed" or "in the kernel"
 		Needs   []string `json:"needs,omitempty"`
+		Circle  []string `json:"circle,omitempty"` // of modules that need each other, from this one to itself
 		Log     string   `json:"log,omitempty"`
 	}
 	jsonWaiting struct {
@@ -84,13 +101,14 @@ func planJSON(p *build.Plan) jsonPlan {
 		})
 	}
 	leaveOut := func(i dkms.Instance, reason string, needs []string, log string) {
-		j.LeftOut = append(j.LeftOut, jsonLeftOut{i.Name, i.Version, i.Kernel, i.Arch, reason, needs, log})
+		j.LeftOut = append(j.LeftOut, jsonLeftOut{Module: i.Name, Version: i.Version, Kernel: i.Kernel, Arch: i.Arch, Reason: reason, Needs: needs, Log: log})
 	}
 	for _, part := range p.Parts {
 		if len(part.Unmet) > 0 && part.Deferred {
 			leaveOut(part.Instance, "deferred", part.Unmet, "")
 		} else if len(part.Unmet) > 0 {
 			leaveOut(part.Instance, "unmet", part.Unmet, "")
+			j.LeftOut[len(j.LeftOut)-1].Circle = part.Circle
 		}
 	}
 	for _, f := range p.Hopeless {
@@ -106,5 +124,12 @@ func planJSON(p *build.Plan) jsonPlan {
 		}
 		j.Waiting = append(j.Waiting, k)
 	}
+	satisfied := func(is []dkms.Instance, reason string) {
+		for _, i := range is {
+			j.Satisfied = append(j.Satisfied, jsonLeftOut{Module: i.Name, Version: i.Version, Kernel: i.Kernel, Arch: i.Arch, Reason: reason})
+		}
+	}
+	satisfied(p.Provided, "in the kernel")
+	satisfied(p.Present, "installed")
 	return j
 }

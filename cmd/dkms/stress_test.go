@@ -61,14 +61,7 @@ func TestTwentyAtOnce(t *testing.T) {
 		if err := g.Wait(); err != nil {
 			t.Error(err)
 		}
-		made, err := os.ReadFile(filepath.Join(s.dir, "made"))
-		if err != nil {
-			t.Error(err)
-		}
-		got := strings.Split(strings.TrimSpace(string(made)), "\n")
-		slices.Sort(got)
-		want := []string{"bulb-1 6.1.0-1-test", "bulb-1 6.1.0-2-test", "lamp-1 6.1.0-1-test", "lamp-1 6.1.0-2-test"}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(onceEach(), s.made(t)); diff != "" {
 			t.Errorf("compiled (-want +got):\n%s", diff)
 		}
 		for _, k := range []string{k1, k2} {
@@ -87,5 +80,60 @@ func TestTwentyAtOnce(t *testing.T) {
 		if diff := cmp.Diff(was, is); diff != "" {
 			t.Errorf("the end (-one after the other +at once):\n%s", diff)
 		}
+		s.twentySyncs(t)
 	}
+}
+
+// twentySyncs has the sources change, and twenty at once notice that: each module is compiled once more for each kernel, and
+// what was installed is replaced.
+func (s *scene) twentySyncs(t *testing.T) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(s.dir, "made")); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []string{"lamp-1", "bulb-1"} {
+		s.write(t, "src/"+m+"/a.c", m+" edited\n")
+	}
+	var g errgroup.Group
+	for range 20 {
+		g.Go(func() error {
+			if out, err := s.dkms(t, "sync", nil); err != nil {
+				return fmt.Errorf("dkms sync: %w\n%s", err, out)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(onceEach(), s.made(t)); diff != "" {
+		t.Errorf("compiled after an edit (-want +got):\n%s", diff)
+	}
+	for _, k := range []string{"6.1.0-1-test", "6.1.0-2-test"} {
+		for m, want := range map[string]string{"lamp_a": "lamp-1 edited\n", "bulb_a": "bulb-1 edited\n"} {
+			file := filepath.Join(s.dir, "lib/modules", k, "updates/dkms", m+".ko")
+			if got, err := os.ReadFile(file); err != nil || string(got) != want {
+				t.Errorf("%s holds %q (%v), want %q", file, got, err, want)
+			}
+		}
+	}
+	if out, err := s.dkms(t, "sync", nil); err != nil || out != "" {
+		t.Errorf("one more sync: %v\n%s", err, out)
+	}
+}
+
+// made lists what was compiled.
+func (s *scene) made(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, "made"))
+	if err != nil {
+		t.Error(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	slices.Sort(lines)
+	return lines
+}
+
+func onceEach() []string {
+	return []string{"bulb-1 6.1.0-1-test", "bulb-1 6.1.0-2-test", "lamp-1 6.1.0-1-test", "lamp-1 6.1.0-2-test"}
 }
