@@ -91,7 +91,7 @@ e2e-stress: ## twenty at once, ROUNDS (50) times
 e2e-secureboot: build ## what we sign loads under Secure Boot, and nothing else does (BOOT=program, see scripts/e2e-secureboot)
 	@scripts/e2e-secureboot --boot '$(BOOT)'
 
-install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|generic
+install: build ## with DESTDIR, PREFIX, SYSCONFDIR, FLAVOR=debian|redhat|arch|generic
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' FLAVOR='$(FLAVOR)' scripts/install
 
 deb: build ## bin/dkms-go_*.deb, the same bytes for the same SOURCE_DATE_EPOCH

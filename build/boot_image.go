@@ -230,15 +230,19 @@ func (b *Builder) unnote(release string) error {
 const imageTrigger = "dkms-initramfs"
 
 // deferred leaves images to the end of a run of dpkg, where we are part of one and our package has asked to be called then.
-func (b *Builder) deferred(ctx context.Context) bool {
+func (b *Builder) deferred(ctx context.Context) bool { return b.trigger(ctx, imageTrigger) }
+
+// trigger has our Debian package called at the end of the run of dpkg that we are part of. False says that there is no such
+// run, or that our package does not ask to be called.
+func (b *Builder) trigger(ctx context.Context, name string) bool {
 	inDpkg := slices.ContainsFunc(b.Env, func(s string) bool { return strings.HasPrefix(s, "DPKG_MAINTSCRIPT_PACKAGE=") })
 	if !inDpkg {
 		return false
 	}
-	if _, err := b.Root.Stat("/var/lib/dpkg/triggers/" + imageTrigger); err != nil {
+	if _, err := b.Root.Stat("/var/lib/dpkg/triggers/" + name); err != nil {
 		return false
 	}
-	return b.run(b.Root.Dir())(ctx, []string{"dpkg-trigger", "--no-await", imageTrigger}, nil) == nil
+	return b.run(b.Root.Dir())(ctx, []string{"dpkg-trigger", "--no-await", name}, nil) == nil
 }
 
 // Images makes the boot images that are noted as due. One that has been made since by somebody else, such as the package of

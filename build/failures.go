@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -28,11 +29,7 @@ func (s Summary) Missing() []dkms.Module {
 // itself. Only a build that failed is known to fail again with the same inputs; what is noted here is tried the next time.
 func (b *Builder) NoteFailures(t Target, s Summary) error {
 	note := func(m dkms.Module, text string) error {
-		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
-		if _, noted := b.Tree.Failure(i); noted {
-			return nil
-		}
-		return b.Tree.NoteFailure(dkms.Failure{Instance: i, Message: text, Time: b.Now()})
+		return b.NoteFailure(dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}, text)
 	}
 	var errs []error
 	for _, f := range s.Failed {
@@ -43,3 +40,18 @@ func (b *Builder) NoteFailures(t Target, s Summary) error {
 	}
 	return errors.Join(errs...)
 }
+
+// NoteFailure remembers that i could not be built or installed, unless a run has noted that, and more, itself.
+func (b *Builder) NoteFailure(i dkms.Instance, text string) error {
+	if _, noted := b.Tree.Failure(i); noted {
+		return nil
+	}
+	return b.Tree.NoteFailure(dkms.Failure{Instance: i, Message: text, Time: b.Now()})
+}
+
+// failureTrigger is the trigger of our Debian package with which it is asked to tell at the end of dpkg's run what failed.
+const failureTrigger = "dkms-failed"
+
+// RepeatFailures has what is noted of failures told once more at the end of a run of dpkg, where we are part of one: what is
+// said in its middle is easily missed.
+func (b *Builder) RepeatFailures(ctx context.Context) { b.trigger(ctx, failureTrigger) }

@@ -25,7 +25,8 @@ type Package struct {
 // matter: what the maintainer scripts of packages call as /usr/lib/dkms/common.postinst. The version is registered anew if it
 // was before. What cannot be built for one kernel is tried for the others, unless framework.conf says otherwise.
 //
-// The error is that of the last verb that failed, which has been printed. A package that gives no name or version is an
+// What could not be built or installed for a kernel is a *NotInstalledError; otherwise the error is that of the verb that failed.
+// Both have been printed. A package that gives no name or version is an
 // error of kind MissingArguments, one whose archive cannot be loaded of kind PackageArchive; those have not been printed.
 func (s *System) PackagePostinst(ctx context.Context, p Package) error {
 	if p.Name == "" || p.Version == "" {
@@ -123,6 +124,17 @@ func (s *System) withHeaders() ([]string, error) {
 	return kernels, nil
 }
 
+// NotInstalledError says that a module of a package could not be built or installed for some kernels.
+type NotInstalledError struct {
+	Kernels []string
+	Err     error // what went wrong last
+}
+
+func (e *NotInstalledError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what went wrong last.
+func (e *NotInstalledError) Unwrap() error { return e.Err }
+
 // installAll builds and installs the module for each kernel.
 func (s *System) installAll(ctx context.Context, p Package, kernels []string) error {
 	var last error
@@ -136,23 +148,27 @@ func (s *System) installAll(ctx context.Context, p Package, kernels []string) er
 		i := dkms.Instance{Module: p.Module, Kernel: k, Arch: p.Arch}
 		if err := s.build(ctx, i); err != nil {
 			last = err
-			if !s.Framework.ContinueOnError || kindOf(err) == dkms.Interrupted {
-				break
+			if kindOf(err) == dkms.Interrupted {
+				return err
 			}
 			failed = append(failed, k)
+			if !s.Framework.ContinueOnError {
+				return &NotInstalledError{failed, err}
+			}
 			continue
 		}
 		if !s.built(i) {
 			continue
 		}
 		if err := s.Verbs.Install(ctx, i); err != nil {
-			return err
+			return &NotInstalledError{append(failed, k), err}
 		}
 	}
-	if len(failed) > 0 {
-		s.Emit(BuildsFailed{failed})
+	if len(failed) == 0 {
+		return nil
 	}
-	return last
+	s.Emit(BuildsFailed{failed})
+	return &NotInstalledError{failed, last}
 }
 
 // build builds the module for a kernel, unless it is built, or cannot be for a reason that is no failure.

@@ -27,11 +27,14 @@ type System struct {
 // leaves that to the verb.
 type Verbs interface {
 	Add(ctx context.Context, m dkms.Module) error
+	AddFrom(ctx context.Context, dir string) error  // a host path, of sources
 	Load(ctx context.Context, archive string) error // a host path
 	Build(ctx context.Context, i dkms.Instance) error
 	Install(ctx context.Context, i dkms.Instance) error
 	Remove(ctx context.Context, m dkms.Module) error // from all kernels
 	Autoinstall(ctx context.Context, kernel string, o AutoinstallOptions) error
+	Sync(ctx context.Context, kernels []string, noImage bool) error // no kernels: all
+	KernelPrerm(ctx context.Context, kernel string) error
 }
 
 // exists reports whether there is anything at abs, links followed.

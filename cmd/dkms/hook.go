@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"dkms-go/build"
 	"dkms-go/conf"
@@ -15,7 +15,7 @@ import (
 // module that the administrator requires is among it.
 
 // lenient is what a failure of a run comes to in a hook.
-func (s *session) lenient(report *build.Report, ts []build.Target, failure error) error {
+func (s *session) lenient(ctx context.Context, report *build.Report, ts []build.Target, failure error) error {
 	if failure == nil {
 		return nil
 	}
@@ -39,8 +39,8 @@ func (s *session) lenient(report *build.Report, ts []build.Target, failure error
 		return failure // not one of a module
 	}
 	if !required {
-		s.warning("Not installed: "+strings.Join(missing, ", ")+".",
-			"Everything else is in place. See why with: dkms status --failed")
+		s.notAllInstalled(missing)
+		s.RepeatFailures(ctx)
 		return nil
 	}
 	var e *dkms.Error

@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
+	"dkms-go/build"
+	"dkms-go/conf"
 	"dkms-go/conf/sysroot"
 	"dkms-go/dkms"
 	"dkms-go/hooks"
@@ -16,10 +20,19 @@ import (
 // of a command line alone, so that modules may have their names.
 
 // hookVerb is one hidden verb.
-type hookVerb func(ctx context.Context, s *hooks.System, p *printer, args []string) error
+type hookVerb func(ctx context.Context, s *hookSession, args []string) error
+
+// hookSession is what a hidden verb works with.
+type hookSession struct {
+	*printer
+	system  *hooks.System
+	machine *machine
+	builder *build.Builder
+	in      io.Reader
+}
 
 func hookVerbs() map[string]hookVerb {
-	return map[string]hookVerb{"package_postinst": packagePostinst, "autoinstaller": autoinstaller}
+	return map[string]hookVerb{"package_postinst": packagePostinst, "autoinstaller": autoinstaller, "pacman_hook": pacmanHook}
 }
 
 // findHookVerb returns the hidden verb of a command line, and its arguments.
@@ -34,12 +47,15 @@ func findHookVerb(args []string) (hookVerb, []string) {
 }
 
 // packagePostinst is what common.postinst calls: NAME VERSION [ARCHIVES [ARCH [UPGRADE]]].
-func packagePostinst(ctx context.Context, s *hooks.System, p *printer, args []string) error {
+func packagePostinst(ctx context.Context, s *hookSession, args []string) error {
 	args = append(slices.Clone(args), make([]string, 5)...)
-	err := s.PackagePostinst(ctx, hooks.Package{
-		Module:   dkms.Module{Name: args[0], Version: args[1]},
-		Archives: args[2], Arch: args[3], Upgrade: args[4] != "",
-	})
+	p := s.printer
+	m := dkms.Module{Name: args[0], Version: args[1]}
+	err := s.system.PackagePostinst(ctx, hooks.Package{Module: m, Archives: args[2], Arch: args[3], Upgrade: args[4] != ""})
+	var none *hooks.NotInstalledError
+	if errors.As(err, &none) {
+		return s.notInstalled(ctx, m, args[3], none)
+	}
 	var e *dkms.Error
 	switch {
 	case !errors.As(err, &e) || reported(err):
@@ -54,15 +70,58 @@ func packagePostinst(ctx context.Context, s *hooks.System, p *printer, args []st
 	return err
 }
 
+// notInstalled is what the failure of a module comes to in the package of it: it is remembered, and the package is configured all
+// the same unless the administrator requires the module.
+func (s *hookSession) notInstalled(ctx context.Context, m dkms.Module, arch string, failure *hooks.NotInstalledError) error {
+	missing := make([]string, len(failure.Kernels))
+	for n, kernel := range failure.Kernels {
+		missing[n] = fmt.Sprintf("%s for kernel %s", m, kernel)
+		i := dkms.Instance{Module: m, Kernel: kernel, Arch: or(arch, s.machine.defaultArch(ctx, s.system.Tree.KernelDir(kernel)))}
+		if err := s.builder.NoteFailure(i, failure.Err.Error()); err != nil {
+			s.warning(err.Error())
+		}
+	}
+	if s.builder.Settings.Module(m.Name).Policy == conf.Required {
+		return reportedError{failure}
+	}
+	s.notAllInstalled(missing)
+	s.builder.RepeatFailures(ctx)
+	return nil
+}
+
+// notAllInstalled tells what a hook goes on without.
+func (p *printer) notAllInstalled(missing []string) {
+	p.warning("Not installed: "+strings.Join(missing, ", ")+".", "Everything else is in place. See why with: dkms status --failed")
+}
+
 // autoinstaller is what dkms_autoinstaller calls: [KERNEL] [--hook] [--no-initramfs]. Any failure of it is status 1.
-func autoinstaller(ctx context.Context, s *hooks.System, _ *printer, args []string) error {
+func autoinstaller(ctx context.Context, s *hookSession, args []string) error {
 	kernel := ""
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		kernel = args[0]
 	}
 	o := hooks.AutoinstallOptions{Hook: slices.Contains(args, "--hook"), NoImage: slices.Contains(args, "--no-initramfs")}
-	if err := s.Autoinstaller(ctx, kernel, o); err != nil {
+	if err := s.system.Autoinstaller(ctx, kernel, o); err != nil {
 		return reportedError{errors.New("autoinstall has failed")}
+	}
+	return nil
+}
+
+// pacmanHook is what the hooks of pacman call: install or remove, with targets on standard input, a line each. A failure stops
+// nobody; pacman has no way to deal with one.
+func pacmanHook(ctx context.Context, s *hookSession, args []string) error {
+	text, err := io.ReadAll(s.in)
+	if err != nil {
+		return err
+	}
+	targets := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(args) > 0 && args[0] == "remove" {
+		err = s.system.PacmanRemoves(ctx, targets)
+	} else {
+		err = s.system.PacmanInstalled(ctx, targets)
+	}
+	if err != nil {
+		return reportedError{err}
 	}
 	return nil
 }
@@ -74,10 +133,10 @@ func hook(ctx context.Context, m *machine, p *printer, verb hookVerb, args []str
 		return err
 	}
 	r := &renderer{printer: p}
-	return verb(ctx, &hooks.System{
+	return verb(ctx, &hookSession{printer: p, machine: m, builder: b, in: os.Stdin, system: &hooks.System{
 		Root: m.root, Tree: b.Tree, Conf: m.loader(nil, nil, nil), Framework: b.Framework, Running: m.release(),
 		RPMKernel: m.newestRPMKernel, Verbs: verbRunner{m.root.Dir(), p.out, p.err}, Emit: r.hook,
-	}, p, args)
+	}}, args)
 }
 
 // newestRPMKernel returns the release of the kernel package that rpm lists last.
@@ -95,6 +154,11 @@ type verbRunner struct {
 func (v verbRunner) Add(ctx context.Context, m dkms.Module) error {
 	v.out = io.Discard
 	return v.run(ctx, "add", dkms.Instance{Module: m})
+}
+
+func (v verbRunner) AddFrom(ctx context.Context, dir string) error {
+	v.out = io.Discard
+	return v.run(ctx, "add", dkms.Instance{}, dir)
 }
 
 func (v verbRunner) Load(ctx context.Context, archive string) error {
@@ -120,6 +184,21 @@ func (v verbRunner) Autoinstall(ctx context.Context, kernel string, o hooks.Auto
 		options = append(options, "--no-initramfs")
 	}
 	return v.run(ctx, "autoinstall", dkms.Instance{Kernel: kernel}, options...)
+}
+
+func (v verbRunner) Sync(ctx context.Context, kernels []string, noImage bool) error {
+	options := []string{"--hook"}
+	for _, k := range kernels {
+		options = append(options, "-k", k)
+	}
+	if noImage {
+		options = append(options, "--no-initramfs")
+	}
+	return v.run(ctx, "sync", dkms.Instance{}, options...)
+}
+
+func (v verbRunner) KernelPrerm(ctx context.Context, kernel string) error {
+	return v.run(ctx, "kernel_prerm", dkms.Instance{Kernel: kernel})
 }
 
 // run runs a verb as from a command line. Its error has been printed.

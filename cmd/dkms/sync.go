@@ -58,7 +58,7 @@ func (s *session) sync(ctx context.Context) error {
 		s.warning(waiting(w)...)
 	}
 	if s.hook {
-		return s.lenient(report, ts, errors.Join(errs...))
+		return s.lenient(ctx, report, ts, errors.Join(errs...))
 	}
 	return errors.Join(errs...)
 }
