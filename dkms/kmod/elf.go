@@ -58,8 +58,16 @@ type elfObject struct {
 	order    binary.ByteOrder
 	machine  elf.Machine
 	sections []section
+	scratch  scratch
 	brief    bool             // GPL and Namespace of symbols do not matter
 	lookup   [interesting]int // by sectionKind: the first section of that name, 0 for none
+}
+
+// scratch is memory for needReader, used again for the next module.
+type scratch struct {
+	names    [][]byte
+	weak     []bool
+	versions map[string]int
 }
 
 // section is an entry of the section table.
@@ -133,7 +141,7 @@ func (e *elfObject) word(b []byte) uint64 {
 
 // read reads the headers. What the object had held before is forgotten.
 func (e *elfObject) read(src source) error {
-	*e = elfObject{src: src, sections: e.sections[:0]}
+	*e = elfObject{src: src, sections: e.sections[:0], scratch: e.scratch}
 	head, l, err := e.header()
 	if err != nil {
 		return err

@@ -32,7 +32,12 @@ func (n *needReader) symbols() ([]Symbol, error) {
 	if err != nil {
 		return nil, err
 	}
-	index := make(map[string]int, len(versions)) // the first of each name
+	if n.scratch.versions == nil {
+		n.scratch.versions = map[string]int{}
+	}
+	n.scratch.names, n.scratch.weak = n.names, n.weak
+	index := n.scratch.versions // the first of each name
+	clear(index)
 	for i, v := range versions {
 		if _, ok := index[v.Name]; !ok {
 			index[v.Name] = i
