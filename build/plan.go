@@ -101,6 +101,7 @@ type Step struct {
 	Implied  bool          // serves another step and was not asked for by name
 	Skip     Reason        // why there is nothing to do
 	Replace  bool          // in place of what is there
+	Known    bool          // of Add: the module was registered when the plan was made
 	After    []int         // indexes of the steps that must have succeeded
 }
 
@@ -364,7 +365,7 @@ func (p *planner) goal(ctx context.Context, r Request) error {
 
 // add plans the registration that a build or an installation needs.
 func (p *planner) add(i dkms.Instance) {
-	p.step(Step{Action: Add, Instance: i, Part: -1, Implied: true})
+	p.step(Step{Action: Add, Instance: i, Part: -1, Implied: true, Known: p.Tree.Added(i.Module)})
 	p.added = true
 }
 

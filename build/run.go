@@ -295,10 +295,11 @@ func (w *work) do(ctx context.Context, s Step) error {
 }
 
 // add registers a module. A failing POST_ADD leaves it registered; its status counts only when the module was to be added,
-// not when a build needed that.
+// not when a build needed that. Who names the directory of a module that is registered makes a mistake; who was only
+// overtaken by another run does not.
 func (w *work) add(ctx context.Context, s Step) error {
 	if err := w.Tree.CheckAdd(s.Instance.Module); err != nil {
-		if s.Implied && w.Tree.Added(s.Instance.Module) {
+		if s.Implied && !s.Known && w.Tree.Added(s.Instance.Module) {
 			return &doneMeanwhileError{Needed}
 		}
 		return err
