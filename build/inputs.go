@@ -32,10 +32,10 @@ func (b *Builder) inputs(ctx context.Context, i dkms.Instance, c *conf.Module, k
 	if in.Overrides, err = b.contents(ctx, overrides(i.Module)); err != nil {
 		return in, err
 	}
-	if in.Symvers, err = b.contents(ctx, path.Join(k.Headers, "Module.symvers")); err != nil {
+	if in.Symvers, err = b.kernelFile(ctx, path.Join(k.Headers, "Module.symvers")); err != nil {
 		return in, err
 	}
-	if in.Config, err = b.contents(ctx, k.Config); err != nil {
+	if in.Config, err = b.kernelFile(ctx, k.Config); err != nil {
 		return in, err
 	}
 	in.Compiler = b.compilerVersion(ctx, k)
@@ -97,6 +97,19 @@ func (b *Builder) contents(ctx context.Context, abs string) (string, error) {
 		return "", fmt.Errorf("read %s: %w", abs, err)
 	}
 	return text(sum), nil
+}
+
+// kernelFile is contents for what all modules of a kernel have in common: it is read once.
+func (b *Builder) kernelFile(ctx context.Context, abs string) (string, error) {
+	key := abs + "\x00" + b.looks(abs)
+	if s, ok := b.read.Load(key); ok {
+		return s.(string), nil
+	}
+	s, err := b.contents(ctx, abs)
+	if err == nil {
+		b.read.Store(key, s)
+	}
+	return s, err
 }
 
 func digestFile(sum hash.Hash, host string) error {
@@ -213,16 +226,22 @@ func (b *Builder) program(name string) string {
 	return abs
 }
 
-// compilerVersion returns the first line that the compiler prints about itself.
+// compilerVersion returns the first line that the compiler prints about itself. It asks once.
 func (b *Builder) compilerVersion(ctx context.Context, k *kernel.Kernel) string {
 	program := b.compiler(k)
 	if program == "" {
 		return ""
+	}
+	key := program + "\x00" + b.looks(program)
+	if s, ok := b.asked.Load(key); ok {
+		return s.(string)
 	}
 	var out bytes.Buffer
 	if err := b.run(b.Root.Dir())(ctx, []string{program, "--version"}, &out); err != nil {
 		return ""
 	}
 	line, _ := bufio.NewReader(&out).ReadString('\n')
-	return strings.TrimSpace(line)
+	line = strings.TrimSpace(line)
+	b.asked.Store(key, line)
+	return line
 }

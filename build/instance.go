@@ -170,7 +170,7 @@ func (w *work) remember(ctx context.Context, i dkms.Instance, in dkms.Inputs, fa
 	if ctx.Err() != nil {
 		return failure
 	}
-	if w.full() {
+	if w.full() || dkms.IsFull(failure) {
 		in = dkms.Inputs{} // nothing is like that, so it is tried again
 	}
 	f := dkms.Failure{Instance: i, Inputs: in, Message: failure.Error(), Time: w.Now()}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,7 +16,7 @@ import (
 // ledger sees every change before it is made, and ends the program at one of them. It keeps account of what would be on disk
 // if the power failed: of each directory what was in it when it was last synced, of each file what it held then.
 type ledger struct {
-	how string // count, kill, forget, empty or never
+	how string // count, kill, forget, empty, full or never
 	at  int
 	dir string // what is kept account of
 	out string
@@ -53,7 +54,13 @@ func (w *ledger) step(s sysroot.Step) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count++
-	if w.how == "count" {
+	switch {
+	case w.how == "count":
+		return nil
+	case w.how == "full":
+		if w.count >= w.at && slices.Contains([]string{"create", "write", "copy", "mkdir", "link", "symlink"}, s.Op) {
+			return syscall.ENOSPC
+		}
 		return nil
 	}
 	if w.cuts() {
