@@ -56,6 +56,14 @@ e2e-packages: build ## Debian's module packages, built by upstream's dkms and by
 	@scripts/deps e2e
 	@scripts/e2e-packages
 
+e2e-apt: deb ## our package under apt, beside Debian's dkms: kernels, headers, modules, upgrades, removals
+	@scripts/deps e2e
+	@scripts/e2e-apt
+
+e2e-dnf: rpm ## our package under dnf: the same
+	@scripts/deps dnf
+	@scripts/e2e-dnf
+
 e2e-conf: ## dkms.conf of all of Debian's module packages, against upstream's (UPSTREAM=.../dkms.in, SUITES=)
 	@scripts/deps test
 	@scripts/e2e-conf --upstream '$(UPSTREAM)' $(SUITES)
@@ -107,4 +115,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver e2e-secureboot e2e-stress crash install deb rpm arch clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-apt e2e-dnf e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver e2e-secureboot e2e-stress crash install deb rpm arch clean

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"dkms-go/build/kbuild"
 	"dkms-go/conf"
 	"dkms-go/dkms"
 	"dkms-go/dkms/kernel"
@@ -287,11 +288,25 @@ func (w *work) do(ctx context.Context, s Step) error {
 	case Index:
 		return w.index(ctx, s, true)
 	case Prune:
-		return errors.Join(w.Tree.ForgetFailures(s.Instance.Kernel, s.Instance.Arch), w.unnote(s.Instance.Kernel), w.Tree.Prune(s.Instance.Kernel))
+		return w.leave(s.Instance.Kernel, s.Instance.Arch)
 	case Finish:
 		return w.finish(ctx, s)
 	}
 	return fmt.Errorf("no such action: %d", s.Action)
+}
+
+// leave deletes what else there is about a kernel that goes: what is noted, what is cached, logs of builds that failed, empty
+// directories. One that comes back under its name at once may have its logs.
+func (w *work) leave(release, arch string) error {
+	errs := []error{w.Tree.ForgetFailures(release, arch), w.unnote(release), w.indexer().Forget(release)}
+	if !w.plan.Request.Wanted {
+		ms, err := w.Tree.Modules(dkms.Filter{})
+		errs = append(errs, err)
+		for _, m := range ms {
+			errs = append(errs, w.Root.RemoveAll(kbuild.PrivateDir(w.Tree.BuildDir(m), release, arch)))
+		}
+	}
+	return errors.Join(append(errs, w.Tree.Prune(release))...)
 }
 
 // add registers a module. A failing POST_ADD leaves it registered; its status counts only when the module was to be added,

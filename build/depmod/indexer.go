@@ -40,7 +40,8 @@ type Result struct {
 // Index brings the indexes of release up to date (do_depmod). A kernel without
 // modules.dep is left alone: it has been removed, or its image is not installed
 // yet. When modules.dep is empty afterwards the last module is gone; then the
-// indexes are removed, and the directory if nothing else is in it.
+// indexes are removed, and the directory if nothing else is in it. Where there is
+// no modules.weakdep beside modules.dep, none is written.
 //
 // dkms passes the kernel's System.map, which without -e makes no difference.
 func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
@@ -50,7 +51,7 @@ func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 		result.Outcome = Skipped
 		return result, nil
 	}
-	index, err := Scan(ctx, x.Root, Options{Release: release, Dir: dir, Cache: x.Cache, Tell: x.Tell})
+	index, err := Scan(ctx, x.Root, Options{Release: release, Dir: dir, Cache: x.Cache, Tell: x.Tell, Kmod: x.beside(dir)})
 	if err == nil {
 		err = index.Publish(ctx)
 	}
@@ -63,6 +64,23 @@ func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 	result.Outcome = Cleaned
 	result.RemovedDir, err = x.clean(dir)
 	return result, err
+}
+
+// Forget deletes what is cached about the modules of a kernel.
+func (x *Indexer) Forget(release string) error {
+	if x.Cache == "" {
+		return nil
+	}
+	return x.Root.RemoveAll(path.Join(x.Cache, release))
+}
+
+// beside returns the version of kmod whose files lie in a kernel's directory, to write the same ones: packages of kernels
+// delete those that their distribution's depmod writes, and no others.
+func (x *Indexer) beside(dir string) KmodVersion {
+	if x.isRegular(path.Join(dir, "modules.weakdep")) {
+		return 0
+	}
+	return 30
 }
 
 func (x *Indexer) isRegular(abs string) bool {
