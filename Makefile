@@ -40,7 +40,7 @@ race: ## all tests under the race detector, in random order
 	env -u MAKELEVEL CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
 
 bench: build ## figures, as ratios to upstream's dkms
-	@scripts/bench && scripts/bench-depmod
+	@scripts/bench && scripts/bench-depmod && scripts/bench-sync
 
 fuzz: ## every fuzz test for FUZZTIME (30s)
 	@scripts/fuzz $(FUZZTIME)
