@@ -49,6 +49,7 @@ func (w *work) install(ctx context.Context, s Step) error {
 	if err := w.script(ctx, i, "pre_install", c.PreInstall); err != nil && !o.Force {
 		return &dkms.Error{Kind: dkms.PreInstallFailed, Instance: i, Err: err}
 	}
+	_, noneBefore := w.Root.Lstat(w.Tree.ActiveLink(i))
 	err = w.place(ctx, s, ps, find(k, ps), o)
 	var (
 		meanwhile *doneMeanwhileError
@@ -57,6 +58,9 @@ func (w *work) install(ctx context.Context, s Step) error {
 	if !errors.As(err, &meanwhile) && w.Tree.Installed(i) { // also when what the previous version left could not be tidied up
 		w.changed(i, true)
 		w.touched(i, ps)
+		if noneBefore == nil {
+			w.last(i.Kernel)
+		}
 	}
 	if w.plan.Request.Goal == Sync && errors.As(err, &refused) && refused.Kind == dkms.NothingInstalled {
 		return &doneMeanwhileError{InKernel}
@@ -131,6 +135,7 @@ func (w *work) uninstall(ctx context.Context, s Step) error {
 	}, dkms.ModuleLock(i.Module).Shared(), dkms.KernelLock(i.Kernel))
 	w.changed(i, false)
 	w.touched(i, ps)
+	w.last(i.Kernel)
 	if err != nil {
 		return err
 	}
@@ -151,6 +156,19 @@ func (r *run) changed(i dkms.Instance, installed bool) {
 		r.dirty[i.Kernel] = map[dkms.Instance]bool{}
 	}
 	r.dirty[i.Kernel][i] = installed
+}
+
+// last notes that modules of a kernel have changed in a way that taking back this run's installations does not undo.
+func (r *run) last(release string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lasts[release] = true
+}
+
+func (r *run) lasting(release string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lasts[release]
 }
 
 // changes reports whether the indexes of a kernel are out of date.
@@ -278,7 +296,10 @@ func (w *work) rollBack(ctx context.Context, s Step, cause error) error {
 		wasActive, err := w.Tree.Uninstall(i, ps, dkms.UninstallOptions{Owned: w.owned(ctx)}, w.Emit)
 		errs = append(errs, err, w.Tree.Cleanup(i, wasActive, w.Emit))
 	}
-	if errors.Join(errs[1:]...) == nil {
+	switch {
+	case w.lasting(s.Instance.Kernel):
+		w.Tree.Abandon(s.Instance.Kernel)
+	case errors.Join(errs[1:]...) == nil:
 		errs = append(errs, w.Tree.Unmark(s.Instance.Kernel))
 	}
 	failure := &dkms.Error{Kind: dkms.IndexFailed, Instance: s.Instance, Err: errors.Join(errs...)}

@@ -31,9 +31,9 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		read:     map[string]bool{},
 		dirty:    map[string]map[dkms.Instance]bool{},
 		touches:  map[string][]touch{},
-		cleanup:  map[int][]func() error{},
-		quiet:    map[int]bool{},
-		late:     map[Target]*preparation{}, notSigned: map[dkms.Instance]bool{},
+		cleanup:  map[int][]func() error{}, lasts: map[string]bool{},
+		quiet: map[int]bool{},
+		late:  map[Target]*preparation{}, notSigned: map[dkms.Instance]bool{},
 	}
 	for n := range r.steps {
 		r.steps[n] = newProgress()
@@ -102,6 +102,7 @@ type run struct {
 	read      map[string]bool                   // dkms.conf files that were reported on, see conf
 	touches   map[string][]touch                // by kernel: what its boot image may have to follow
 	dirty     map[string]map[dkms.Instance]bool // by kernel: what changed since its indexes were written; installed instances
+	lasts     map[string]bool                   // by kernel: whether changes of this run cannot be taken back
 	cleanup   map[int][]func() error            // by part: what remains to be done after the indexes are written
 	quiet     map[int]bool                      // by part: the module is one of upstream's test modules
 

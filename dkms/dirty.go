@@ -56,6 +56,9 @@ func (t *Tree) ClearDirty(release string) error {
 	return nil
 }
 
+// Abandon leaves the mark of a kernel to the next run: its indexes could not be written, and not everything is as it was.
+func (t *Tree) Abandon(release string) { t.release(release) }
+
 // Unmark takes back what MarkDirty did in this run, because everything is as it was. A mark that was there before stays, and so
 // does one that others rely on. The caller holds KernelLock(release).
 func (t *Tree) Unmark(release string) error {
