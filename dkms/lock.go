@@ -177,8 +177,8 @@ func (t *Tree) tryLock(l Lock) (*sysroot.Lock, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return taken, err
 		}
-		// The directory is not there yet, or somebody has just removed it, empty.
-		if err := t.root.MkdirAll(t.lockDir(), 0o755); err != nil {
+		// The directory is not there yet, or somebody has just removed it, empty: perhaps once more while we make it.
+		if err := t.root.MkdirAll(t.lockDir(), 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}

@@ -16,7 +16,11 @@ import (
 // returns what is to be reported.
 func (o order) attend(args []string) (report string) {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGCONT)
+	for _, s := range []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGCONT} {
+		if !signal.Ignored(s) { // as by nohup(1), and then by the program too
+			signal.Notify(signals, s)
+		}
+	}
 	files := make([]*os.File, o.Report)
 	for fd := range files {
 		files[fd] = os.NewFile(uintptr(fd), "inherited")
