@@ -64,6 +64,10 @@ e2e-dnf: rpm ## our package under dnf: the same
 	@scripts/deps dnf
 	@scripts/e2e-dnf
 
+e2e-pacman: arch ## our package under pacman: the same
+	@scripts/deps pacman
+	@scripts/e2e-pacman
+
 e2e-conf: ## dkms.conf of all of Debian's module packages, against upstream's (UPSTREAM=.../dkms.in, SUITES=)
 	@scripts/deps test
 	@scripts/e2e-conf --upstream '$(UPSTREAM)' $(SUITES)
@@ -115,4 +119,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-apt e2e-dnf e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver e2e-secureboot e2e-stress crash install deb rpm arch clean
+.PHONY: help build demo test check race bench fuzz lint fmt e2e-packages e2e-apt e2e-dnf e2e-pacman e2e-conf e2e-random e2e-oracle e2e-depmod e2e-kmod e2e-jobserver e2e-secureboot e2e-stress crash install deb rpm arch clean
