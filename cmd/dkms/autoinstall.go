@@ -133,6 +133,9 @@ func (s *session) summarize(kernel string, sum build.Summary) error {
 // circles names the modules that wait for each other, each circle once.
 func (s *session) circles(us []build.UnmetModule) {
 	told := map[string]bool{}
+	if !s.rich && s.verb != "sync" { // dkms 3.4 has no word for it
+		return
+	}
 	for _, u := range us {
 		members := slices.Sorted(slices.Values(u.Circle))
 		key := strings.Join(slices.Compact(members), " ")
