@@ -280,7 +280,7 @@ func (w *work) conclude(ctx context.Context, i dkms.Instance, tree *kbuild.Tree)
 		return scriptErr
 	}
 	if err := w.Root.Copy(tree.Log(), path.Join(w.Tree.BaseDir(i), "log", "make.log"), 0o644); err != nil && scriptErr == nil {
-		return err
+		return errors.Join(err, tree.Discard())
 	}
 	if scriptErr != nil {
 		return buildError(i, scriptErr)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"testing"
@@ -15,11 +16,11 @@ import (
 )
 
 // worker makes a machine one that can build: without root, so that no namespaces are in the way.
-func worker(t *testing.T) *machine {
+func worker(t *testing.T, s shell) *machine {
 	t.Helper()
 	m := newMachine(t)
-	// The sources are found by the host's programs, for the root is the host's.
-	m.Runner = shell{dir: m.dir}
+	s.dir = m.dir
+	m.Runner = s
 	m.Conf.Runner = m.Runner
 	m.Host = build.Host{UID: 1, Root: m.Root}
 	m.Now = time.Now
@@ -28,37 +29,29 @@ func worker(t *testing.T) *machine {
 	return m
 }
 
-// shell stands for make and the compiler: it makes the products of a build after a while of its own.
-type shell struct{ dir string }
-
-func (s shell) Run(ctx context.Context, c proc.Cmd) error {
-	text := strings.Join(c.Args, " ")
-	dir := filepath.Join(s.dir, c.Dir)
-	pause, err := os.ReadFile(filepath.Join(dir, "pause"))
-	if err != nil || !strings.Contains(text, "mould") {
-		return nil
-	}
-	wait, err := time.ParseDuration(strings.TrimSpace(string(pause)))
-	if err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(wait):
-	}
-	name, err := os.ReadFile(filepath.Join(dir, "name"))
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "lamp.ko"), name, 0o644)
+// shell stands for make and the compiler: it makes the products of a build when it may.
+type shell struct {
+	dir  string
+	made map[string]chan struct{}                       // by module: closed when it is made
+	wait func(ctx context.Context, module string) error // until it may be made
 }
 
-// lamp registers a module that brings lamp.ko after a while.
-func (m *machine) lamp(t *testing.T, name, pause string) {
+func (s shell) Run(ctx context.Context, c proc.Cmd) error {
+	name, err := os.ReadFile(filepath.Join(s.dir, c.Dir, "name"))
+	if err != nil || !strings.Contains(strings.Join(c.Args, " "), "mould") {
+		return nil //nolint:nilerr // any other program
+	}
+	if err := s.wait(ctx, string(name)); err != nil {
+		return err
+	}
+	defer close(s.made[string(name)])
+	return os.WriteFile(filepath.Join(s.dir, c.Dir, "lamp.ko"), name, 0o644)
+}
+
+// lamp registers a module that brings lamp.ko.
+func (m *machine) lamp(t *testing.T, name string) {
 	t.Helper()
 	m.add(t, name, "1", "AUTOINSTALL=yes\nBUILT_MODULE_NAME=lamp\nMAKE=mould\nSTRIP=no\n")
-	m.write(t, "usr/src/"+name+"-1/pause", pause)
 	m.write(t, "usr/src/"+name+"-1/name", name)
 }
 
@@ -74,11 +67,20 @@ func (m *machine) kernel(t *testing.T, release string) {
 // Whichever of two modules with the same file is built first, the same one is there in the end, and the same one archived.
 func TestFinishOrderDoesNotMatter(t *testing.T) {
 	t.Parallel()
-	for _, pauses := range [][2]string{{"0s", "300ms"}, {"300ms", "0s"}} {
-		m := worker(t)
+	for first, second := range map[string]string{"a": "b", "b": "a"} {
+		made := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{})}
+		m := worker(t, shell{made: made, wait: func(ctx context.Context, module string) error {
+			if module == second {
+				select {
+				case <-made[first]:
+				case <-ctx.Done():
+				}
+			}
+			return ctx.Err()
+		}})
 		m.kernel(t, "6.1.0-1-test")
-		m.lamp(t, "a", pauses[0])
-		m.lamp(t, "b", pauses[1])
+		m.lamp(t, "a")
+		m.lamp(t, "b")
 		p, err := m.Plan(t.Context(), build.Request{Goal: build.Sync, Targets: targets("6.1.0-1-test")})
 		if err != nil {
 			t.Fatal(err)
@@ -91,7 +93,7 @@ func TestFinishOrderDoesNotMatter(t *testing.T) {
 			"var/lib/dkms/b/original_module/6.1.0-1-test/x86_64/lamp.ko": "a",
 		} {
 			if got, err := os.ReadFile(filepath.Join(m.dir, file)); err != nil || string(got) != want {
-				t.Errorf("with pauses %v: %s holds %q (%v), want %q", pauses, file, got, err, want)
+				t.Errorf("with %s first: %s holds %q (%v), want %q", first, file, got, err, want)
 			}
 		}
 	}
@@ -100,19 +102,22 @@ func TestFinishOrderDoesNotMatter(t *testing.T) {
 // Run leaves no goroutine behind, whether it comes to its end or is stopped.
 func TestRunLeavesNoGoroutines(t *testing.T) { //nolint:paralleltest // it counts goroutines
 	for _, stop := range []bool{false, true} {
-		m := worker(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		made := map[string]chan struct{}{}
+		m := worker(t, shell{made: made, wait: func(ctx context.Context, _ string) error {
+			if stop {
+				cancel()
+			}
+			return ctx.Err()
+		}})
 		m.kernel(t, "6.1.0-1-test")
-		m.kernel(t, "6.1.0-2-test")
 		for _, name := range []string{"a", "b", "c", "d"} {
-			m.lamp(t, name, "50ms")
+			made[name] = make(chan struct{})
+			m.lamp(t, name)
 		}
-		p, err := m.Plan(t.Context(), build.Request{Goal: build.Sync, Targets: targets("6.1.0-1-test", "6.1.0-2-test")})
+		p, err := m.Plan(t.Context(), build.Request{Goal: build.Sync, Targets: targets("6.1.0-1-test")})
 		if err != nil {
 			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		if stop {
-			time.AfterFunc(20*time.Millisecond, cancel)
 		}
 		report := m.Run(ctx, p)
 		cancel()
@@ -128,7 +133,7 @@ func TestRunLeavesNoGoroutines(t *testing.T) { //nolint:paralleltest // it count
 // ours returns the stacks of goroutines in this module's packages, but for tests. Those that are about to end may do so.
 func ours() string {
 	var text string
-	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
 		var all bytes.Buffer
 		_ = pprof.Lookup("goroutine").WriteTo(&all, 2)
 		text = ""

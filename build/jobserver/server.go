@@ -28,6 +28,8 @@ type Server struct {
 	own     int           // tokens that we have given to Acquire and Join
 	members int           // make runs that have joined and not left
 	settled chan struct{} // not nil: tokens may be lost; closed when they have been counted
+	hurried int           // calls of Acquire that wait
+	calm    chan struct{} // not nil: somebody is in a hurry; closed when nobody is any more
 }
 
 // most is how many bytes any pipe holds (pipe(7): a single page at least).
@@ -164,7 +166,28 @@ func (s *Server) Tokens() int { return s.tokens }
 
 // Acquire takes a token for work of our own and waits for it if need be. It
 // fails when ctx ends first, with its cause. Release gives the token back.
-func (s *Server) Acquire(ctx context.Context) error { return s.wait(ctx, false) }
+//
+// Make runs that want to join wait until it has one: our own work is short, and
+// ends a build, while theirs begins one.
+func (s *Server) Acquire(ctx context.Context) error {
+	s.hurry(1)
+	defer s.hurry(-1)
+	return s.wait(ctx, false)
+}
+
+// hurry counts the calls of Acquire that wait.
+func (s *Server) hurry(more int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hurried += more
+	switch {
+	case s.hurried > 0 && s.calm == nil:
+		s.calm = make(chan struct{})
+	case s.hurried == 0:
+		close(s.calm)
+		s.calm = nil
+	}
+}
 
 // Release gives back a token that Acquire has taken.
 func (s *Server) Release() {
@@ -216,12 +239,15 @@ func (s *Server) wait(ctx context.Context, joins bool) error {
 }
 
 // take takes an idle token if there is one. One that joins may have to wait
-// until the tokens have been counted.
+// until the tokens have been counted, or until nobody is in a hurry.
 func (s *Server) take(joins bool) (done bool, settled chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if joins && s.settled != nil {
+	switch {
+	case joins && s.settled != nil:
 		return true, s.settled, nil
+	case joins && s.calm != nil:
+		return true, s.calm, nil
 	}
 	var token [1]byte
 	for {

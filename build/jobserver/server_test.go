@@ -503,3 +503,50 @@ func takeOne(ctx context.Context, s *jobserver.Server, slots chan struct{}, impa
 	<-slots
 	return nil
 }
+
+// What ends a build comes before what begins one.
+func TestAcquireComesBeforeJoin(t *testing.T) {
+	t.Parallel()
+	for _, style := range styles(t) {
+		t.Run(name(style), func(t *testing.T) {
+			t.Parallel()
+			s := open(t, 1, style)
+			first, err := s.Join(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			const joining = 8
+			order := make(chan string, joining+1)
+			var g errgroup.Group
+			for range joining {
+				g.Go(func() error {
+					m, err := s.Join(t.Context())
+					if err != nil {
+						return err
+					}
+					order <- "join"
+					m.Leave(false)
+					return nil
+				})
+			}
+			g.Go(func() error {
+				if err := s.Acquire(t.Context()); err != nil {
+					return err
+				}
+				order <- "acquire"
+				s.Release()
+				return nil
+			})
+			for s.Hurried() == 0 {
+				runtime.Gosched()
+			}
+			first.Leave(false)
+			if err := g.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-order; got != "acquire" {
+				t.Errorf("the token went to %q first, want Acquire", got)
+			}
+		})
+	}
+}
