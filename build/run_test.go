@@ -39,7 +39,7 @@ type shell struct {
 func (s shell) Run(ctx context.Context, c proc.Cmd) error {
 	name, err := os.ReadFile(filepath.Join(s.dir, c.Dir, "name"))
 	if err != nil || !strings.Contains(strings.Join(c.Args, " "), "mould") {
-		return nil //nolint:nilerr // any other program
+		return nil // any other program
 	}
 	if err := s.wait(ctx, string(name)); err != nil {
 		return err
