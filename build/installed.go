@@ -140,9 +140,9 @@ func (w *work) uninstall(ctx context.Context, s Step) error {
 		return err
 	}
 	_ = w.script(ctx, i, "post_remove", c.PostRemove) // its status has never counted
-	cleanup := func() error { return w.Tree.Cleanup(i, wasActive, w.Emit) }
+	cleanup := func(emit dkms.Emit) error { return w.Tree.Cleanup(i, wasActive, emit) }
 	if w.plan.Request.Goal == Vacate {
-		return w.holding(context.WithoutCancel(ctx), cleanup, dkms.KernelLock(i.Kernel))
+		return w.holding(context.WithoutCancel(ctx), func() error { return cleanup(w.Emit) }, dkms.KernelLock(i.Kernel))
 	}
 	w.afterwards(cleanup)
 	return nil
@@ -233,7 +233,7 @@ func (w *work) index(ctx context.Context, s Step, loud bool) error {
 	}
 	errs := []error{err}
 	for _, f := range w.leftOver(s.Part) {
-		errs = append(errs, f())
+		errs = append(errs, f(w.Emit))
 	}
 	if err == nil && s.Skip == Needed {
 		errs = append(errs, w.Tree.ClearDirty(release))
@@ -241,8 +241,8 @@ func (w *work) index(ctx context.Context, s Step, loud bool) error {
 	return errors.Join(errs...)
 }
 
-// afterwards has something done when the indexes are written.
-func (w *work) afterwards(f func() error) {
+// afterwards has something done when the indexes are written, by the step that writes them: nobody listens to w then.
+func (w *work) afterwards(f func(dkms.Emit) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	part := w.plan.Steps[w.number].Part
@@ -250,7 +250,7 @@ func (w *work) afterwards(f func() error) {
 }
 
 // leftOver returns what is to be done now that the indexes of a part are written.
-func (r *run) leftOver(part int) []func() error {
+func (r *run) leftOver(part int) []func(dkms.Emit) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fs := r.cleanup[part]

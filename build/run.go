@@ -31,7 +31,7 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		read:     map[string]bool{},
 		dirty:    map[string]map[dkms.Instance]bool{},
 		touches:  map[string][]touch{},
-		cleanup:  map[int][]func() error{}, lasts: map[string]bool{},
+		cleanup:  map[int][]func(dkms.Emit) error{}, lasts: map[string]bool{},
 		quiet: map[int]bool{},
 		late:  map[Target]*preparation{}, notSigned: map[dkms.Instance]bool{},
 	}
@@ -103,7 +103,7 @@ type run struct {
 	touches   map[string][]touch                // by kernel: what its boot image may have to follow
 	dirty     map[string]map[dkms.Instance]bool // by kernel: what changed since its indexes were written; installed instances
 	lasts     map[string]bool                   // by kernel: whether changes of this run cannot be taken back
-	cleanup   map[int][]func() error            // by part: what remains to be done after the indexes are written
+	cleanup   map[int][]func(dkms.Emit) error   // by part: what remains to be done after the indexes are written
 	quiet     map[int]bool                      // by part: the module is one of upstream's test modules
 
 	installing perKernel

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -81,7 +80,7 @@ func (t *Tree) leftBefore() bool {
 		return true
 	}
 	info, err := t.job.Root.Lstat(path.Join(t.job.BuildDir, "make.log"))
-	return err != nil || info.ModTime().Before(t.job.Began.Add(-time.Second)) // file systems round
+	return err != nil || info.ModTime().Before(t.job.Began)
 }
 
 // Discard removes the build directory after a build that has succeeded.
