@@ -36,20 +36,42 @@ func (t *Tree) Recover(ctx context.Context, emit Emit) error {
 }
 
 // Sweep deletes what runs that are no more have left in the registry and the source tree beside the place where it was to
-// be: sources and build results that were never finished. Lock does so for what it locks.
+// be: sources and build results that were never finished. Lock does so for what it locks. Where there is nothing of that
+// sort, which is nearly always, it only looks: a lock is a file made, written and deleted.
 func (t *Tree) Sweep(ctx context.Context) error {
 	ms, err := t.Modules(Filter{})
 	if err != nil {
 		return err
 	}
+	sources, _ := t.root.ReadDir(t.opt.SourceTree) // there may be none
 	var errs []error
 	for _, m := range ms {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(append(errs, &Error{Kind: Interrupted, Err: err})...)
 		}
-		errs = append(errs, t.tryAlone(ModuleLock(m), func() error { return errors.Join(t.sweep(ModuleLock(m)), t.Clean(m)) }))
+		if t.littered(m, sources) {
+			errs = append(errs, t.tryAlone(ModuleLock(m), func() error { return errors.Join(t.sweep(ModuleLock(m)), t.Clean(m)) }))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// littered reports whether sweep or Clean may find something of m to delete; sources are the entries of the source tree.
+func (t *Tree) littered(m Module, sources []fs.DirEntry) bool {
+	dir := t.ModuleDir(m)
+	begins := func(ents []fs.DirEntry, prefix string) bool {
+		return slices.ContainsFunc(ents, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), prefix) })
+	}
+	versions, _ := t.root.ReadDir(path.Dir(dir))
+	kernels, _ := t.root.ReadDir(dir)
+	return begins(sources, "."+path.Base(t.SourceDir(m))+".") || begins(versions, ".tmp_"+m.Version+"_") || begins(kernels, ".tmp_") ||
+		slices.ContainsFunc(kernels, func(e fs.DirEntry) bool {
+			if !e.IsDir() {
+				return false
+			}
+			ents, err := t.root.ReadDir(path.Join(dir, e.Name()))
+			return err != nil || len(ents) == 0 || begins(ents, ".tmp_")
+		})
 }
 
 // tryAlone calls f with a lock, unless somebody has it.
