@@ -3,6 +3,7 @@ package build
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -146,12 +147,12 @@ func (b *Builder) essential(t touch) bool {
 	return false
 }
 
-// refresh has one image made, or leaves that to the end of dpkg's run.
+// refresh has one image made, or leaves that to who calls Images later, such as the end of dpkg's run.
 func (b *Builder) refresh(ctx context.Context, image *initramfs.Image) error {
 	if err := b.note(image.Release); err != nil {
 		return err
 	}
-	if b.deferred(ctx) {
+	if b.Options.LaterImage || b.deferred(ctx) {
 		return nil
 	}
 	return b.makeImage(ctx, image)
@@ -252,21 +253,22 @@ func (b *Builder) Images(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // none was ever due
 	}
+	var errs []error
 	for _, e := range ents {
-		image := initramfs.Find(b.Root, e.Name())
-		since, err := b.Root.Stat(b.noteOf(e.Name()))
-		if err != nil {
-			return err
-		}
-		if image == nil || image.Time.After(since.ModTime()) {
-			if err := b.unnote(e.Name()); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := b.makeImage(ctx, image); err != nil {
-			return err
-		}
+		errs = append(errs, b.makeUp(ctx, e.Name()))
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// makeUp makes the image of a kernel that is noted as due, unless that is settled.
+func (b *Builder) makeUp(ctx context.Context, release string) error {
+	since, err := b.Root.Stat(b.noteOf(release))
+	if err != nil {
+		return err
+	}
+	image := initramfs.Find(b.Root, release)
+	if image == nil || image.Time.After(since.ModTime()) {
+		return b.unnote(release)
+	}
+	return b.makeImage(ctx, image)
 }

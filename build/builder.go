@@ -33,6 +33,8 @@ type Options struct {
 	Modprobe     bool   // load modules for present hardware after an installation
 
 	NoImage bool // leave boot images alone: somebody else makes them afterwards
+	// LaterImage notes that a boot image is due and leaves it to Images, which is called when everything else is done.
+	LaterImage bool
 
 	NoWeakModules bool // leave the links of other kernels alone
 }

@@ -66,7 +66,7 @@ func (s *System) PackagePostinst(ctx context.Context, p Package) error {
 func (s *System) register(ctx context.Context, p Package) error {
 	if s.exists(s.Tree.ModuleDir(p.Module)) {
 		s.Emit(Replacing{p.Module})
-		if err := s.Verbs.Remove(ctx, p.Module); err != nil {
+		if err := s.Verbs.Remove(ctx, p.Module, false); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,9 @@ import (
 // Pacman's hooks (alpm-hooks(5)) get the names of the files that a transaction brings or takes away, without the first
 // slash, all at once. Three kinds of them matter: dkms.conf of a module's sources, the image of a kernel, and what its
 // headers bring.
+//
+// A boot image that is due because of any of this is only noted. mkinitcpio's hook, which follows, makes all images where
+// sources or a kernel have come; ours comes last and makes those that are due still, so that none is made twice.
 
 // touched is what a transaction of pacman is about.
 type touched struct {
@@ -47,8 +50,7 @@ func (s *System) sortTargets(targets []string) touched {
 }
 
 // PacmanInstalled follows a transaction that has brought these targets: modules that are new are registered and go into all
-// kernels; otherwise the kernels that are new get all modules. Where an image of a kernel is among the targets, pacman's own
-// hook makes the boot image afterwards.
+// kernels; otherwise the kernels that are new get all modules.
 func (s *System) PacmanInstalled(ctx context.Context, targets []string) error {
 	t := s.sortTargets(targets)
 	var errs []error
@@ -59,9 +61,9 @@ func (s *System) PacmanInstalled(ctx context.Context, targets []string) error {
 	}
 	switch {
 	case len(t.modules) > 0:
-		errs = append(errs, s.Verbs.Sync(ctx, nil, len(t.images) > 0))
+		errs = append(errs, s.Verbs.Sync(ctx, nil, true))
 	case len(t.kernels) > 0:
-		errs = append(errs, s.Verbs.Sync(ctx, t.kernels, len(t.images) > 0))
+		errs = append(errs, s.Verbs.Sync(ctx, t.kernels, true))
 	}
 	return errors.Join(errs...)
 }
@@ -81,7 +83,7 @@ func (s *System) PacmanRemoves(ctx context.Context, targets []string) error {
 	var errs []error
 	for _, dir := range t.modules {
 		if m, known := s.registered(dir); known {
-			errs = append(errs, s.Verbs.Remove(ctx, m))
+			errs = append(errs, s.Verbs.Remove(ctx, m, true))
 		}
 	}
 	for _, k := range t.images {

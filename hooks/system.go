@@ -24,16 +24,16 @@ type System struct {
 }
 
 // Verbs are verbs of the program, with everything that they print, errors included. An instance without Kernel or Arch
-// leaves that to the verb.
+// leaves that to the verb. With laterImage it is only noted that a boot image is due.
 type Verbs interface {
 	Add(ctx context.Context, m dkms.Module) error
 	AddFrom(ctx context.Context, dir string) error  // a host path, of sources
 	Load(ctx context.Context, archive string) error // a host path
 	Build(ctx context.Context, i dkms.Instance) error
 	Install(ctx context.Context, i dkms.Instance) error
-	Remove(ctx context.Context, m dkms.Module) error // from all kernels
+	Remove(ctx context.Context, m dkms.Module, laterImage bool) error // from all kernels
 	Autoinstall(ctx context.Context, kernel string, o AutoinstallOptions) error
-	Sync(ctx context.Context, kernels []string, noImage bool) error // no kernels: all
+	Sync(ctx context.Context, kernels []string, laterImage bool) error // no kernels: all
 	KernelPrerm(ctx context.Context, kernel string) error
 }
 

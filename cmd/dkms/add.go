@@ -37,7 +37,7 @@ func installVerb() verb {
 		usage: "install {MODULE/VERSION | DIRECTORY | DKMS.CONF | ARCHIVE} [OPTION]...",
 		options: []string{
 			"module", "v", "kernelver", "arch", "c", "force", "config", "kernelsourcedir", "directive", "j",
-			"force-version-override", "rpm_safe_upgrade", "symlink-modules", "no-initramfs", "no-depmod", "modprobe-on-install",
+			"force-version-override", "rpm_safe_upgrade", "symlink-modules", "no-initramfs", "initramfs-later", "no-depmod", "modprobe-on-install",
 			"dry-run", "json", "trace",
 		},
 		run: func(ctx context.Context, s *session) error { return s.upward(ctx, build.Install) },

@@ -170,7 +170,7 @@ type request struct {
 	module                                         dkms.Module
 	kernels, arches                                []string
 	all, force, forceVersion, verbose, safeUpgrade bool
-	noImage                                        bool
+	noImage, laterImage                            bool
 	symlink, noDepmod, modprobe, debug             bool
 	binariesOnly, sourceOnly                       bool
 	allKernels, dryRun                             bool
@@ -196,7 +196,7 @@ func newRequest(c *cli.Context) *request {
 		symlink: c.Bool("symlink-modules"), noDepmod: c.Bool("no-depmod"), modprobe: c.Bool("modprobe-on-install"), debug: c.Bool("debug"),
 		binariesOnly: c.Bool("binaries-only"), sourceOnly: c.Bool("source-only"),
 		conf: c.String("c"), kernelConfig: c.String("config"), kernelSource: c.String("kernelsourcedir"), jobs: c.String("j"),
-		noImage: c.Bool("no-initramfs"), failed: c.Bool("failed"), hook: c.Bool("hook"),
+		noImage: c.Bool("no-initramfs"), laterImage: c.Bool("initramfs-later"), failed: c.Bool("failed"), hook: c.Bool("hook"),
 		allKernels: c.Bool("all-kernels"), dryRun: c.Bool("dry-run"), trace: c.String("trace"),
 		dkmsTree: c.String("dkmstree"), sourceTree: c.String("sourcetree"), installTree: c.String("installtree"),
 		template: c.String("templatekernel"),

@@ -81,6 +81,7 @@ func options() []option {
 		{name: "rpm_safe_upgrade", stem: "--rpm_safe_upgrade", what: "for scripts of rpm packages"},
 		{name: "symlink-modules", stem: "--symlink-modules", what: "install links instead of copies"},
 		{name: "no-initramfs", stem: "--no-initramfs", exact: true, what: "leave the boot image alone"},
+		{name: "initramfs-later", stem: "--initramfs-later", exact: true, what: "note that the boot image is due, for the verb initramfs"},
 		{name: "no-depmod", stem: "--no-depmod", what: "leave the module indexes alone"},
 		{name: "modprobe-on-install", stem: "--modprobe-on-install", what: "load modules for present hardware after installation"},
 		{name: "trace", stem: "--trace", value: true, exact: true, argument: "FILE", what: "write a timeline of the run, for a trace viewer"},

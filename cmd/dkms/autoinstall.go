@@ -15,7 +15,7 @@ func autoinstallVerb() verb {
 	return verb{
 		name: "autoinstall", about: "install every module that wants it into a kernel",
 		usage:   "autoinstall [-k KERNEL] [OPTION]...",
-		options: []string{"kernelver", "arch", "force", "kernelsourcedir", "config", "j", "no-initramfs", "no-depmod", "modprobe-on-install", "all-kernels", "hook", "dry-run", "json", "trace"},
+		options: []string{"kernelver", "arch", "force", "kernelsourcedir", "config", "j", "no-initramfs", "initramfs-later", "no-depmod", "modprobe-on-install", "all-kernels", "hook", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.autoinstall(ctx) },
 	}
 }
@@ -24,7 +24,7 @@ func kernelPostinstVerb() verb {
 	return verb{
 		name: "kernel_postinst", about: "autoinstall, for the package of a kernel",
 		usage:   "kernel_postinst -k KERNEL [OPTION]...",
-		options: []string{"kernelver", "arch", "j", "hook", "no-initramfs", "dry-run", "json", "trace"},
+		options: []string{"kernelver", "arch", "j", "hook", "no-initramfs", "initramfs-later", "dry-run", "json", "trace"},
 		run: func(ctx context.Context, s *session) error {
 			if err := s.needOneKernel(); err != nil {
 				return err

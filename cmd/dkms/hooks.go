@@ -171,8 +171,12 @@ func (v verbRunner) Install(ctx context.Context, i dkms.Instance) error {
 	return v.run(ctx, "install", i)
 }
 
-func (v verbRunner) Remove(ctx context.Context, m dkms.Module) error {
-	return v.run(ctx, "remove", dkms.Instance{Module: m}, "--all")
+func (v verbRunner) Remove(ctx context.Context, m dkms.Module, laterImage bool) error {
+	options := []string{"--all"}
+	if laterImage {
+		options = append(options, "--initramfs-later")
+	}
+	return v.run(ctx, "remove", dkms.Instance{Module: m}, options...)
 }
 
 func (v verbRunner) Autoinstall(ctx context.Context, kernel string, o hooks.AutoinstallOptions) error {
@@ -186,13 +190,13 @@ func (v verbRunner) Autoinstall(ctx context.Context, kernel string, o hooks.Auto
 	return v.run(ctx, "autoinstall", dkms.Instance{Kernel: kernel}, options...)
 }
 
-func (v verbRunner) Sync(ctx context.Context, kernels []string, noImage bool) error {
+func (v verbRunner) Sync(ctx context.Context, kernels []string, laterImage bool) error {
 	options := []string{"--hook"}
 	for _, k := range kernels {
 		options = append(options, "-k", k)
 	}
-	if noImage {
-		options = append(options, "--no-initramfs")
+	if laterImage {
+		options = append(options, "--initramfs-later")
 	}
 	return v.run(ctx, "sync", dkms.Instance{}, options...)
 }

@@ -133,7 +133,7 @@ func (m *machine) builder(ctx context.Context, o *request, p *printer, r *render
 		Options: build.Options{
 			ConfFile: m.optional(o.conf), KernelSource: m.optional(o.kernelSource), KernelConfig: m.optional(o.kernelConfig),
 			Jobs: jobs, UsualJobs: or(o.jobs, f.ParallelJobs) == "", Force: o.force, ForceVersion: o.forceVersion, SafeUpgrade: o.safeUpgrade,
-			NoImage: o.noImage, NoIndex: o.noDepmod, Symlink: o.symlink || f.SymlinkModules,
+			NoImage: o.noImage, LaterImage: o.laterImage, NoIndex: o.noDepmod, Symlink: o.symlink || f.SymlinkModules,
 			Modprobe: o.modprobe || f.ModprobeOnInstall, NoWeakModules: m.getenv("NO_WEAK_MODULES") != "",
 		},
 		Emit: func(dkms.Event) {}, Watch: watch,

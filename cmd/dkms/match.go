@@ -12,7 +12,7 @@ func matchVerb() verb {
 	return verb{
 		name: "match", about: "install the modules that are installed on another kernel",
 		usage:   "match --templatekernel KERNEL [-k KERNEL] [MODULE] [OPTION]...",
-		options: []string{"module", "kernelver", "arch", "templatekernel", "force", "kernelsourcedir", "config", "j", "no-initramfs", "no-depmod", "dry-run", "json", "trace"},
+		options: []string{"module", "kernelver", "arch", "templatekernel", "force", "kernelsourcedir", "config", "j", "no-initramfs", "initramfs-later", "no-depmod", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.match(ctx) },
 	}
 }

@@ -10,7 +10,7 @@ func uninstallVerb() verb {
 	return verb{
 		name: "uninstall", about: "take a module out of a kernel; its build stays",
 		usage:   "uninstall MODULE/VERSION [OPTION]...",
-		options: []string{"module", "v", "kernelver", "arch", "all", "no-initramfs", "no-depmod", "dry-run", "json", "trace"},
+		options: []string{"module", "v", "kernelver", "arch", "all", "no-initramfs", "initramfs-later", "no-depmod", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.downward(ctx, build.Uninstall) },
 	}
 }
@@ -19,7 +19,7 @@ func unbuildVerb() verb {
 	return verb{
 		name: "unbuild", about: "uninstall a module and delete its build",
 		usage:   "unbuild MODULE/VERSION [OPTION]...",
-		options: []string{"module", "v", "kernelver", "arch", "all", "no-initramfs", "no-depmod", "dry-run", "json", "trace"},
+		options: []string{"module", "v", "kernelver", "arch", "all", "no-initramfs", "initramfs-later", "no-depmod", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.downward(ctx, build.Unbuild) },
 	}
 }
@@ -28,7 +28,7 @@ func removeVerb() verb {
 	return verb{
 		name: "remove", about: "uninstall, unbuild and deregister a module; its sources stay",
 		usage:   "remove MODULE/VERSION [OPTION]...",
-		options: []string{"module", "v", "kernelver", "arch", "all", "no-initramfs", "no-depmod", "rpm_safe_upgrade", "dry-run", "json", "trace"},
+		options: []string{"module", "v", "kernelver", "arch", "all", "no-initramfs", "initramfs-later", "no-depmod", "rpm_safe_upgrade", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.downward(ctx, build.Remove) },
 	}
 }

@@ -14,7 +14,7 @@ func syncVerb() verb {
 	return verb{
 		name: "sync", about: "install every module that wants it into every kernel, and bring what is installed up to date",
 		usage:   "sync [-k KERNEL]... [OPTION]...",
-		options: []string{"kernelver", "arch", "force", "j", "no-initramfs", "no-depmod", "hook", "dry-run", "json", "trace"},
+		options: []string{"kernelver", "arch", "force", "j", "no-initramfs", "initramfs-later", "no-depmod", "hook", "dry-run", "json", "trace"},
 		run:     func(ctx context.Context, s *session) error { return s.sync(ctx) },
 	}
 }

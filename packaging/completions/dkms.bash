@@ -99,7 +99,7 @@ _dkms() {
 	--directive | -j) return ;;
 	*)
 		if [[ $cur == -* ]]; then
-			choices='-m -v -k -a -c -j -q -V -h --all --all-kernels --failed --no-initramfs --dry-run --json --force --arch --config --debug --directive --dkmstree
+			choices='-m -v -k -a -c -j -q -V -h --all --all-kernels --failed --no-initramfs --initramfs-later --dry-run --json --force --arch --config --debug --directive --dkmstree
 				--force-version-override --help --certificate --installtree --kernelsourcedir --kernelver --modprobe-on-install
 				--module --no-depmod --password-hash-file --quiet --root --signing-key --sourcetree --symlink-modules --templatekernel --trace --verbose --version'
 		elif [[ -z $verb ]]; then

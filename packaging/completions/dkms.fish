@@ -91,6 +91,8 @@ complete -c dkms -l installtree -x -a '(__fish_complete_directories)' -d 'Where 
 complete -c dkms -l kernelsourcedir -x -a '(__fish_complete_directories)' -d 'Kernel headers to build against'
 complete -c dkms -l root -x -a '(__fish_complete_directories)' -d 'Work on the system below a directory'
 complete -c dkms -l modprobe-on-install -d 'Load what was installed'
+complete -c dkms -l no-initramfs -d 'Leave the boot image alone'
+complete -c dkms -l initramfs-later -d 'Note that the boot image is due'
 complete -c dkms -l no-depmod -d 'Leave the indexes of modules alone'
 complete -c dkms -l symlink-modules -d 'Install links instead of copies'
 complete -c dkms -l templatekernel -x -a '(__dkms_kernels)' -d 'Kernel that match takes as its model'

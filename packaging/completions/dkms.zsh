@@ -80,6 +80,8 @@ options=(
   '--installtree=[where kernels live]:directory:_directories'
   '--kernelsourcedir=[kernel headers to build against]:directory:_directories'
   '--modprobe-on-install[load what was installed]'
+  '(--initramfs-later)--no-initramfs[leave the boot image alone]'
+  '(--no-initramfs)--initramfs-later[note that the boot image is due]'
   '--no-depmod[leave the indexes of modules alone]'
   '--root=[work on the system below a directory]:directory:_directories'
   '--sourcetree=[where sources live]:directory:_directories'
