@@ -197,7 +197,11 @@ func (c *check) inPlace(ctx context.Context, i dkms.Instance, ps []dkms.Placemen
 // inImage looks whether the boot image has a module that has to be in it, and not an older one than is installed.
 func (c *check) inImage(i dkms.Instance, ps []dkms.Placement) {
 	setting := c.Settings.Module(i.Name).Initramfs
-	if c.image == nil || setting == conf.ImageNever {
+	switch {
+	case c.image == nil && setting == conf.ImageAlways && bootTree(c.Tree.Options().InstallTree):
+		c.lack(i, dkms.DriverNotInImage, "there is none for this kernel", "make one with the system's own tool, or change initramfs in "+conf.SettingsFile)
+		return
+	case c.image == nil || setting == conf.ImageNever:
 		return
 	}
 	t := c.touch(i, ps)
