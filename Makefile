@@ -45,7 +45,7 @@ bench: build ## figures, as ratios to upstream's dkms
 fuzz: ## every fuzz test for FUZZTIME (30s)
 	@scripts/fuzz $(FUZZTIME)
 
-lint: ## golangci-lint, staticcheck, shellcheck, mandoc, systemd-analyze
+lint: ## golangci-lint, staticcheck, shellcheck, mandoc, man --warnings, systemd-analyze
 	@scripts/deps lint
 	@scripts/lint
 
