@@ -170,13 +170,13 @@ func (w *work) remember(ctx context.Context, i dkms.Instance, in dkms.Inputs, fa
 	if ctx.Err() != nil {
 		return failure
 	}
-	if w.full() || dkms.IsFull(failure) {
-		in = dkms.Inputs{} // nothing is like that, so it is tried again
-	}
 	f := dkms.Failure{Instance: i, Inputs: in, Message: failure.Error(), Time: w.Now()}
 	var e *dkms.Error
 	if errors.As(failure, &e) {
 		f.Log, f.Diagnosis = e.Log, e.Diagnosis
+	}
+	if w.full() || dkms.IsFull(failure) || f.Diagnosis.Cause == string(kbuild.CauseDiskFull) {
+		f.Inputs = dkms.Inputs{} // nothing is like that, so it is tried again
 	}
 	if err := w.Tree.NoteFailure(f); err != nil {
 		return errors.Join(failure, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"dkms-go/build/kbuild"
 	"dkms-go/dkms"
 	"dkms-go/dkms/kernel"
 )
@@ -168,7 +169,7 @@ func (p *planner) provided(ctx context.Context, i dkms.Instance) bool {
 // hopeless reports whether a build of i has failed and would be the same again, and notes that in the plan.
 func (p *planner) hopeless(ctx context.Context, i dkms.Instance) bool {
 	f, failed := p.Tree.Failure(i)
-	if !failed {
+	if !failed || p.mended(f) {
 		return false
 	}
 	if names, _, err := p.changed(ctx, i, f.Inputs); err != nil || len(names) > 0 {
@@ -176,4 +177,10 @@ func (p *planner) hopeless(ctx context.Context, i dkms.Instance) bool {
 	}
 	p.plan.Hopeless = append(p.plan.Hopeless, f)
 	return true
+}
+
+// mended reports whether what a build failed for, and is not among its inputs, has been seen to: a program that was missing.
+func (b *Builder) mended(f dkms.Failure) bool {
+	program := f.Diagnosis.Subject
+	return f.Diagnosis.Cause == string(kbuild.CauseToolMissing) && program != "" && b.have(program)
 }
