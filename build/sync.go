@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"path"
 
 	"dkms-go/build/kbuild"
 	"dkms-go/dkms"
@@ -179,8 +180,25 @@ func (p *planner) hopeless(ctx context.Context, i dkms.Instance) bool {
 	return true
 }
 
-// mended reports whether what a build failed for, and is not among its inputs, has been seen to: a program that was missing.
+// mended reports whether what a build failed for, and is not among its inputs, has been seen to: a program was missing, or a
+// file of the headers.
 func (b *Builder) mended(f dkms.Failure) bool {
-	program := f.Diagnosis.Subject
-	return f.Diagnosis.Cause == string(kbuild.CauseToolMissing) && program != "" && b.have(program)
+	missing := f.Diagnosis.Subject
+	switch {
+	case missing == "":
+		return false
+	case f.Diagnosis.Cause == string(kbuild.CauseToolMissing):
+		return b.have(missing)
+	case f.Diagnosis.Cause == string(kbuild.CauseHeadersIncomplete):
+		k, err := b.kernel(Target{f.Instance.Kernel, f.Instance.Arch})
+		if err != nil {
+			return false
+		}
+		if !path.IsAbs(missing) { // it is one of the headers'
+			missing = path.Join(k.Headers, missing)
+		}
+		_, err = b.Root.Stat(missing)
+		return err == nil
+	}
+	return false
 }
