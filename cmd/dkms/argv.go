@@ -250,6 +250,10 @@ func (s *scan) word(w string) error {
 		s.Verb = w
 	case slices.Contains(newVerbs(), w) && s.Verb == "" && s.given["module"] == "":
 		s.Verb = w
+	case s.Verb == "ready": // the kernels that it is about
+		s.value(option{name: "kernelver"}, w)
+	case slices.Contains(newVerbs(), s.Verb): // the others are not about anything
+		s.printer.warning("I do not know how to handle " + w + ".")
 	case strings.HasSuffix(w, "dkms.conf") && s.files.IsFile(w):
 		s.source = strings.TrimSuffix(w, "dkms.conf") + "./"
 	case s.files.IsFile(w + "/dkms.conf"):

@@ -12,7 +12,7 @@ import (
 func readyVerb() verb {
 	return verb{
 		name: "ready", about: "tell whether a kernel can be started without missing a module",
-		usage:   "ready [-k KERNEL]... [--json]",
+		usage:   "ready [KERNEL]... [--json]",
 		options: []string{"kernelver", "arch", "json"},
 		run:     func(ctx context.Context, s *session) error { return s.ready(ctx) },
 	}
@@ -50,7 +50,7 @@ func (s *session) ready(ctx context.Context) error {
 	return first
 }
 
-// kernelsToCheck returns the kernels of -k, or the newest that is installed, which is what usually is started next.
+// kernelsToCheck returns the kernels that are named, or the newest that is installed, which is what usually is started next.
 func (s *session) kernelsToCheck(ctx context.Context) ([]build.Target, error) {
 	if len(s.kernels) > 0 {
 		return s.targets(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dkms-go/build"
@@ -57,10 +58,20 @@ func (s *session) sync(ctx context.Context) error {
 	for _, w := range p.Waiting {
 		s.warning(waiting(w)...)
 	}
+	failure := unreported(errs)
 	if s.hook {
-		return s.lenient(ctx, report, ts, errors.Join(errs...))
+		return s.lenient(ctx, report, ts, failure)
 	}
-	return errors.Join(errs...)
+	return failure
+}
+
+// unreported is those of some errors that have not been printed; if all have, it is all of them, as one that has.
+func unreported(errs []error) error {
+	left := slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil || reported(err) })
+	if all := errors.Join(errs...); all != nil && len(left) == 0 {
+		return reportedError{all}
+	}
+	return errors.Join(left...)
 }
 
 // kernelsToSync returns the kernels of -k, or all. In a hook of autoinstall it is one.

@@ -109,7 +109,7 @@ _dkms() {
 		elif [[ $verb == sign || $verb == key && $prev == verify ]]; then
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			return
-		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok || $verb == recover || $verb == ready || $verb == initramfs || $verb == watch ]]; then
+		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok || $verb == recover || $verb == initramfs || $verb == watch ]]; then
 			return
 		elif [[ $verb == add ]]; then
 			choices=$(_dkms_sources "$sourcetree")
