@@ -111,6 +111,8 @@ _dkms() {
 			return
 		elif [[ $verb == autoinstall || $verb == sync || $verb == generate_mok || $verb == recover || $verb == initramfs || $verb == watch ]]; then
 			return
+		elif [[ $verb == ready ]]; then
+			choices=$(_dkms_kernels "$installtree")
 		elif [[ $verb == add ]]; then
 			choices=$(_dkms_sources "$sourcetree")
 		else

@@ -41,7 +41,7 @@ complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a match -d 'Instal
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a generate_mok -d 'Make the key pair to sign with'
 complete -c dkms -n "not __fish_seen_subcommand_from $verbs" -a depmod -d 'Write the indexes of a kernel\'s modules'
 
-complete -c dkms -n '__fish_seen_subcommand_from depmod' -a '(__dkms_kernels)'
+complete -c dkms -n '__fish_seen_subcommand_from depmod ready' -a '(__dkms_kernels)'
 complete -c dkms -n '__fish_seen_subcommand_from depmod' -s a -l all -d 'Index all modules'
 complete -c dkms -n '__fish_seen_subcommand_from depmod' -s A -l quick -d 'Only if a module is newer'
 complete -c dkms -n '__fish_seen_subcommand_from depmod' -s b -l basedir -x -a '(__fish_complete_directories)' -d 'System that the kernel is in'

@@ -115,7 +115,10 @@ case $state in
     elif [[ $verb == sign || $verb == key ]]; then
       _files && ret=0
     fi
-    if [[ $verb == add ]]; then
+    if [[ $verb == ready ]]; then
+      compadd -- $installtree/*(N/:t) && ret=0
+      return ret
+    elif [[ $verb == add ]]; then
       pairs=( $sourcetree/*-*/dkms.conf(N:h:t) )
       pairs=( ${(M)${pairs/(#m)*/${MATCH%-*}/${MATCH##*-}}:#*/*} )
     else
