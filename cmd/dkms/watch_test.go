@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // watched is an image, and the program watching it.
@@ -260,5 +262,40 @@ func TestWatchStopsBuilds(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(w.root, "var/lib/dkms/lamp/1/.failed")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the interruption counts as a failure: %v", err)
+	}
+}
+
+// A full disk stops a build, not the watcher; when there is room the module is built.
+func TestWatchOnFullDisk(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	registry := filepath.Join(w.root, "var/lib/dkms")
+	if err := unix.Mount("tmpfs", registry, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatalf("mount: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(registry, unix.MNT_DETACH) })
+	w.link("/usr/src/lamp-1", "var/lib/dkms/lamp/1/source")
+	filler := filepath.Join(registry, "filler")
+	if err := os.WriteFile(filler, make([]byte, 2<<20), 0o644); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("WriteFile = %v, want no space left", err)
+	}
+	w.headers("6.1.0-9")
+	w.start()
+	w.hears("STATUS=Looking")
+	w.hears("STATUS=Watching$")
+	if got := w.read("builds"); got != "" {
+		t.Errorf("built for %q without room", got)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	w.write("usr/src/bell", "")
+	w.hears("STATUS=Looking")
+	w.hears("STATUS=Watching$")
+	if log := w.stop(); !strings.Contains(log, "no space left") {
+		t.Errorf("the log does not tell of the full disk:\n%s", log)
+	}
+	if got := w.read("builds"); got != "6.1.0-9\n" {
+		t.Errorf("built for %q, want 6.1.0-9 once", got)
 	}
 }
