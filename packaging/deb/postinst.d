@@ -13,6 +13,10 @@ case $0 in
 	;;
 esac
 
+# So does kernel-install, by way of whose plug-in this may have been called. It
+# may even have been called by us, to make the image.
+[ -z "${KERNEL_INSTALL_LAYOUT-}${KERNEL_INSTALL_MACHINE_ID-}" ] || image=--no-initramfs
+
 if [ -x /usr/lib/dkms/dkms_autoinstaller ]; then
 	exec /usr/lib/dkms/dkms_autoinstaller start "$1" --hook $image
 fi
