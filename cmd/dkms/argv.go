@@ -100,13 +100,13 @@ func historic() []string { return []string{"--no-initrd", "--no-clean-kernel", "
 func verbs() []string {
 	return []string{
 		"add", "remove", "build", "unbuild", "install", "uninstall", "match", "autoinstall", "mktarball", "ldtarball", "status",
-		"generate_mok", "recover", "kernel_preinst", "kernel_postinst", "kernel_prerm",
+		"generate_mok", "kernel_preinst", "kernel_postinst", "kernel_prerm",
 	}
 }
 
 // newVerbs are the verbs that dkms 3.4 does not have. To it they are names of modules like any other word, so they are verbs
 // only where they come first and no other verb follows.
-func newVerbs() []string { return []string{"sync", "watch", "ready", "initramfs"} }
+func newVerbs() []string { return []string{"sync", "watch", "ready", "initramfs", "recover"} }
 
 // ownVerbs are verbs that dkms 3.4 does not have. Each is one only as the first word, so that modules may have such names; the
 // words after it are its own business, files for instance.

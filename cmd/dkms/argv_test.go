@@ -49,6 +49,14 @@ func cases() []struct {
 		{"remove m/1 -k", nil, command{Verb: "remove", Args: []string{"--module", "m", "--v", "1", "--kernelver", ""}}},
 		{"build --directive A=1,2 --directive=B=3=4", nil, command{Verb: "build", Args: []string{"--directive", "A=1,2", "--directive", "B=3=4"}}},
 		{"add --no-initrd -q m/1", nil, command{Verb: "add", Args: []string{"--module", "m", "--v", "1"}}},
+		{"recover", nil, command{Verb: "recover"}},
+		{"-k K recover", nil, command{Verb: "recover", Args: []string{"--kernelver", "K"}}},
+		{"recover -v 1 unbuild", nil, command{Verb: "unbuild", Args: []string{"--module", "recover", "--v", "1"}}},
+		{"status recover", nil, command{Verb: "status", Args: []string{"--module", "recover"}}},
+		{"status sync", nil, command{Verb: "status", Args: []string{"--module", "sync"}}},
+		{"sync status", nil, command{Verb: "status", Args: []string{"--module", "sync"}}},
+		{"status key", nil, command{Verb: "status", Args: []string{"--module", "key"}}},
+		{"key status", nil, command{Verb: "key", Args: []string{"--operand", "status"}}},
 		{"frobnicate", nil, command{Args: []string{"--module", "frobnicate"}}},
 		{"add --version nonsense --nonsense", nil, command{Verb: "add", Stop: showVersion}},
 		{"--help", nil, command{Stop: showHelp}},
@@ -98,7 +106,7 @@ func FuzzPermute(f *testing.F) {
 		if c.Err != nil || c.Stop != proceed || c.Verb == "" {
 			return
 		}
-		if !slices.Contains(slices.Concat(verbs(), newVerbs()), c.Verb) {
+		if !slices.Contains(slices.Concat(verbs(), newVerbs(), ownVerbs()), c.Verb) {
 			t.Fatalf("permute: verb %q", c.Verb)
 		}
 		app := newApp(nil, p)
