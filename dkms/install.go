@@ -71,12 +71,17 @@ func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Fin
 	x.Kernel = i.Kernel
 	for _, p := range ps {
 		if refusal := t.refuse(i, p, t.rival(i, p, found[p.Name], o), o); refusal != nil {
-			emit(refusal)
+			x.refused = append(x.refused, refusal)
 			continue
 		}
-		x.files = append(x.files, x.place(p, found[p.Name]))
+		f := x.place(p, found[p.Name])
+		f.before, x.refused = x.refused, nil
+		x.files = append(x.files, f)
 	}
 	if len(ps) > 0 && len(x.files) == 0 {
+		for _, refusal := range x.refused {
+			emit(refusal)
+		}
 		return &Error{Kind: NothingInstalled, Instance: i}
 	}
 	if err := x.checkSpace(); err != nil {
@@ -138,6 +143,7 @@ type installation struct {
 	upgrade bool // another version is active: its files are ours to replace
 	symlink bool
 	files   []newFile
+	refused []Event // of the records after the last of files
 	list    Manifest
 }
 
@@ -146,8 +152,9 @@ type newFile struct {
 	name     string // of the module
 	built    string
 	tmp, dst string
-	original string // to be archived first; "" for none
-	kept     bool   // an original was archived by an earlier installation
+	original string  // to be archived first; "" for none
+	kept     bool    // an original was archived by an earlier installation
+	before   []Event // records left out between the file before and this one
 }
 
 // place says where the file of p goes.
@@ -207,6 +214,7 @@ func (x *installation) plan(ps []Placement, emit Emit) error {
 	i, lib := x.i, x.KernelDir(x.i.Kernel)
 	for _, f := range x.files {
 		x.failed = f.dst
+		x.tell(f.before...)
 		if f.kept {
 			x.tell(OriginalKept{})
 		}
@@ -228,6 +236,7 @@ func (x *installation) plan(ps []Placement, emit Emit) error {
 			x.drop(f.original, beside(f.original, ".dkms-old"))
 		}
 	}
+	x.tell(x.refused...)
 	link, list := x.ActiveLink(i), x.manifestFile(i)
 	x.failed = link
 	before := x.activeVersion()

@@ -290,6 +290,40 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
+// Records are told of in their order, whether they are installed or left out.
+func TestRefusalInOrder(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	names := []string{"a", "b", "c", "d", "e"}
+	for _, name := range names {
+		p.write(t, "var/lib/dkms/m/1/6.1.0/x86_64/module/"+name+".ko", name)
+	}
+	p.write(t, "lib/modules/6.1.0/kernel/a.ko", "a", "lib/modules/6.1.0/kernel/c.ko", "c", "lib/modules/6.1.0/kernel/e.ko", "e")
+	find := func([]string) (map[string][]string, error) {
+		found := map[string][]string{}
+		for _, name := range []string{"a", "c", "e"} {
+			found[name] = []string{"/lib/modules/6.1.0/kernel/" + name + ".ko"}
+		}
+		return found, nil
+	}
+	var told []string
+	emit := func(e dkms.Event) {
+		switch e := e.(type) {
+		case dkms.RecordRefused:
+			told = append(told, "refused "+e.Name)
+		case dkms.FileInstalled:
+			told = append(told, "installed "+filepath.Base(e.Path))
+		}
+	}
+	if err := p.Install(t.Context(), instance("1"), placements(names...), find, dkms.InstallOptions{}, emit); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"refused a.ko", "installed b.ko", "refused c.ko", "installed d.ko", "refused e.ko"}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+}
+
 // upgrade is a kernel with version 1 installed over an original, and version 2 built.
 func upgrade(t *testing.T) *place {
 	t.Helper()
