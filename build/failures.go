@@ -19,7 +19,7 @@ func (s Summary) Missing() []dkms.Module {
 	for _, f := range s.Hopeless {
 		ms = append(ms, f.Instance.Module)
 	}
-	for _, u := range s.Unmet {
+	for _, u := range s.Stranded() {
 		ms = append(ms, u.Module)
 	}
 	return ms
@@ -35,7 +35,7 @@ func (b *Builder) NoteFailures(t Target, s Summary) error {
 	for _, f := range s.Failed {
 		errs = append(errs, note(f.Module, f.Err.Error()))
 	}
-	for _, u := range s.Unmet {
+	for _, u := range s.Stranded() {
 		errs = append(errs, note(u.Module, fmt.Sprintf("missing dependencies: %s", strings.Join(u.Missing, " "))))
 	}
 	return errors.Join(errs...)

@@ -1,14 +1,18 @@
 package build
 
-import "dkms-go/dkms"
+import (
+	"slices"
+	"strings"
+
+	"dkms-go/dkms"
+)
 
 // Summary sorts the modules of an automatic installation into one kernel by what became of them.
 type Summary struct {
 	Succeeded []string // names, those that were installed before included
 	Skipped   []string // names of modules that do not want this kernel
 	Failed    []FailedModule
-	Unmet     []UnmetModule  // not tried: modules they depend on are registered and were not installed
-	Deferred  []UnmetModule  // not tried: modules they depend on are not registered
+	Unmet     []UnmetModule  // not tried, in the order of their names: modules they depend on were not installed
 	Hopeless  []dkms.Failure // not tried: they have failed before, and nothing has changed since
 }
 
@@ -20,9 +24,10 @@ type FailedModule struct {
 
 // UnmetModule is a module that was not tried.
 type UnmetModule struct {
-	Module  dkms.Module
-	Missing []string
-	Circle  []string // see Part
+	Module   dkms.Module
+	Missing  []string
+	Circle   []string // see Part
+	Deferred bool     // none of Missing is registered: they may come later, or from elsewhere
 }
 
 // Summary returns what became of the parts of the plan that were wished for on a kernel.
@@ -44,10 +49,8 @@ func (r *Report) Summary(t Target) Summary {
 		}
 		name := p.Instance.Name
 		switch outcome, err := r.part(n); {
-		case p.Deferred:
-			s.Deferred = append(s.Deferred, UnmetModule{p.Instance.Module, p.Unmet, p.Circle})
 		case len(p.Unmet) > 0:
-			s.Unmet = append(s.Unmet, UnmetModule{p.Instance.Module, p.Unmet, p.Circle})
+			s.Unmet = append(s.Unmet, UnmetModule{p.Instance.Module, p.Unmet, p.Circle, p.Deferred})
 		case outcome == Excluded:
 			s.Skipped = append(s.Skipped, name)
 		case outcome == Failed:
@@ -58,7 +61,13 @@ func (r *Report) Summary(t Target) Summary {
 			s.Succeeded = append(s.Succeeded, name)
 		}
 	}
+	slices.SortStableFunc(s.Unmet, func(a, b UnmetModule) int { return strings.Compare(a.Module.Name, b.Module.Name) })
 	return s
+}
+
+// Stranded returns the modules that wait for others which are registered and were not installed.
+func (s Summary) Stranded() []UnmetModule {
+	return slices.DeleteFunc(slices.Clone(s.Unmet), func(u UnmetModule) bool { return u.Deferred })
 }
 
 // culprits returns the names of the modules that p needs and that were not installed.

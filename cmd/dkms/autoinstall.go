@@ -111,20 +111,21 @@ func (s *session) summarize(kernel string, sum build.Summary) error {
 	for _, f := range sum.Hopeless {
 		s.say("%s", hopeless(f))
 	}
+	var deferred []string
 	for _, u := range sum.Unmet {
+		if u.Deferred {
+			s.say("%s autoinstall deferred: BUILD_DEPENDS not registered with DKMS: %s.", u.Module, strings.Join(u.Missing, " "))
+			deferred = append(deferred, u.Module.String())
+			continue
+		}
 		s.say("%s autoinstall failed due to missing dependencies: %s.", u.Module, strings.Join(u.Missing, " "))
 	}
-	s.circles(sum.Unmet)
-	var deferred []string
-	for _, u := range sum.Deferred {
-		s.say("%s autoinstall deferred: BUILD_DEPENDS not registered with DKMS: %s.", u.Module, strings.Join(u.Missing, " "))
-		deferred = append(deferred, u.Module.String())
-	}
+	s.circles(sum.Stranded())
 	if len(deferred) > 0 {
 		s.say("Autoinstall on %s deferred module(s) %s due to BUILD_DEPENDS not yet registered with DKMS.", kernel, strings.Join(deferred, " "))
 		s.say("These may be provided externally or by a package not yet configured; autoinstall will retry on the next trigger.")
 	}
-	if len(sum.Failed) > 0 || len(sum.Unmet) > 0 || len(sum.Hopeless) > 0 {
+	if len(sum.Failed) > 0 || len(sum.Stranded()) > 0 || len(sum.Hopeless) > 0 {
 		return &dkms.Error{Kind: dkms.AutoinstallFailed, Instance: dkms.Instance{Kernel: kernel}}
 	}
 	return nil
