@@ -28,7 +28,7 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		results:  make([]Result, len(p.Steps)),
 		steps:    make([]*progress, len(p.Steps)),
 		prepared: map[preparing]*preparation{},
-		read:     map[string]bool{},
+		read:     map[string]string{},
 		dirty:    map[string]map[dkms.Instance]bool{},
 		touches:  map[string][]touch{},
 		cleanup:  map[int][]func(dkms.Emit) error{}, lasts: map[string]bool{},
@@ -99,7 +99,7 @@ type run struct {
 	prepared  map[preparing]*preparation        // kernels whose headers and signing are settled
 	late      map[Target]*preparation           // kernels whose signing alone is settled
 	notSigned map[dkms.Instance]bool            // built in this run, and could not be signed
-	read      map[string]bool                   // dkms.conf files that were reported on, see conf
+	read      map[string]string                 // dkms.conf files that were reported on, by what path, see conf
 	touches   map[string][]touch                // by kernel: what its boot image may have to follow
 	dirty     map[string]map[dkms.Instance]bool // by kernel: what changed since its indexes were written; installed instances
 	lasts     map[string]bool                   // by kernel: whether changes of this run cannot be taken back
@@ -338,9 +338,10 @@ func (w *work) add(ctx context.Context, s Step) error {
 	return err
 }
 
-// conf evaluates the dkms.conf of an instance: the given file, or that of the -c option, or the registered one. Deprecated
-// directives and --directive are told of once for each file and instance, other problems each time (read_conf_strict and
-// its memory in dkms.in).
+// conf evaluates the dkms.conf of an instance: the given file, or that of the -c option, or the registered one. A file that
+// has another name as well, as after an add, is evaluated under its first one, so that what it prints is printed once.
+// Deprecated directives and --directive are told of once for each file and instance, other problems each time
+// (read_conf_strict and its memory in dkms.in).
 func (w *work) conf(ctx context.Context, i dkms.Instance, file string, strict bool) (*conf.Module, *kernel.Kernel, error) {
 	named := file
 	if file == "" {
@@ -353,16 +354,20 @@ func (w *work) conf(ctx context.Context, i dkms.Instance, file string, strict bo
 	if err != nil {
 		return nil, nil, err
 	}
+	key := i.String() + "\x00" + file
+	if resolved, err := w.Root.Follow(file); err == nil {
+		key = i.String() + "\x00" + resolved
+	}
+	first, told := w.told(key)
+	if told {
+		file = first
+	}
 	c, err := w.load(ctx, i, file, k)
 	if err != nil {
 		return nil, nil, err
 	}
 	w.hush(c)
-	key := i.String() + "\x00" + file
-	if resolved, err := w.Root.Follow(file); err == nil {
-		key = i.String() + "\x00" + resolved
-	}
-	if !w.told(key) {
+	if !told {
 		for _, d := range w.Conf.DirectiveEnv() {
 			name, value, _ := strings.Cut(d, "=")
 			w.Emit(DirectiveSet{name, value})
@@ -377,16 +382,17 @@ func (w *work) conf(ctx context.Context, i dkms.Instance, file string, strict bo
 		return nil, nil, err
 	}
 	w.mu.Lock()
-	w.read[key] = true
+	w.read[key] = file
 	w.mu.Unlock()
 	return c, k, nil
 }
 
-// told reports whether a dkms.conf was reported on.
-func (r *run) told(key string) bool {
+// told reports whether a dkms.conf was reported on, and by what path it was read then.
+func (r *run) told(key string) (file string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.read[key]
+	file, ok = r.read[key]
+	return file, ok
 }
 
 // hush notes whether the module of the step's part is one whose progress is not shown.
