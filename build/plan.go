@@ -240,7 +240,7 @@ func (r Request) check() error {
 		}
 	}
 	for _, t := range r.Targets {
-		if err := dkms.CheckName("kernel release", t.Kernel); err != nil {
+		if err := dkms.CheckKernel(t.Kernel); err != nil {
 			return err
 		}
 		if err := dkms.CheckName("architecture", t.Arch); err != nil {

@@ -61,11 +61,6 @@ type Target struct{ Kernel, Arch string }
 // dir returns where the archive keeps the build result for t.
 func (t Target) dir() string { return path.Join(mainTree, t.Kernel, t.Arch) }
 
-// reservedNames are the entries of T/M/V that are no kernels.
-func reservedNames() []string {
-	return []string{"source", "build", "tarball", "driver_disk", "rpm", "deb"}
-}
-
 // ReadArchive reads an archive to its end and returns what it holds. Nothing is written.
 //
 // An archive that is cut off or damaged, or that has a member which could do harm, is an error of kind ArchiveRefused that
@@ -212,16 +207,13 @@ func buildOf(m member) (Target, error) {
 	if e[0] != mainTree || len(e) < 2 || len(e) == 2 && !m.isDir() {
 		return Target{}, nil
 	}
-	if err := checkElement("kernel release", e[1], m.name); err != nil {
+	if err := memberError(CheckKernel(e[1]), m.name); err != nil {
 		return Target{}, err
-	}
-	if slices.Contains(reservedNames(), e[1]) {
-		return Target{}, &MemberError{Name: m.name, Why: fmt.Sprintf("no kernel can be called %q", e[1])}
 	}
 	if len(e) < 3 || len(e) == 3 && !m.isDir() {
 		return Target{}, nil
 	}
-	if err := checkElement("architecture", e[2], m.name); err != nil {
+	if err := memberError(CheckName("architecture", e[2]), m.name); err != nil {
 		return Target{}, err
 	}
 	if len(e) < 4 || e[3] != "module" || len(e) == 4 && !m.isDir() {
@@ -230,10 +222,10 @@ func buildOf(m member) (Target, error) {
 	return Target{Kernel: e[1], Arch: e[2]}, nil
 }
 
-// checkElement is CheckName for a part of a member's name.
-func checkElement(what, s, name string) error {
+// memberError makes of what is wrong with a part of a member's name an error about the member.
+func memberError(err error, name string) error {
 	var e *Error
-	if errors.As(CheckName(what, s), &e) {
+	if errors.As(err, &e) {
 		return &MemberError{Name: name, Why: fmt.Sprintf("%s cannot be used: %s", e.Subject, strings.Join(e.Detail, ", "))}
 	}
 	return nil

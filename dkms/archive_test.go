@@ -165,8 +165,8 @@ func TestArchiveRefused(t *testing.T) {
 		{"kernel", []string{"dkms_main_tree/-rf/x86_64/module/"}, `kernel release "-rf" cannot be used: it begins with '-'.`},
 		{"hidden kernel", []string{"dkms_main_tree/.tmp/x/module/"}, `kernel release ".tmp" cannot be used`},
 		{"kernel with blank", []string{"dkms_main_tree/a b/"}, `kernel release "a b" cannot be used: it contains ' '.`},
-		{"source as kernel", []string{"dkms_main_tree/source/x86_64/module/x = x"}, `Member "dkms_main_tree/source/x86_64/module/x": no kernel can be called "source".`},
-		{"build as kernel", []string{"dkms_main_tree/build/x86_64/module/"}, `no kernel can be called "build".`},
+		{"source as kernel", []string{"dkms_main_tree/source/x86_64/module/x = x"}, `Member "dkms_main_tree/source/x86_64/module/x": kernel release "source" cannot be used: it is taken.`},
+		{"build as kernel", []string{"dkms_main_tree/build/x86_64/module/"}, `kernel release "build" cannot be used: it is taken.`},
 		{"architecture", []string{k + "$(id)/module/"}, `architecture "$(id)" cannot be used`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

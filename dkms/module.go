@@ -2,7 +2,9 @@ package dkms
 
 import (
 	"fmt"
+	"path"
 	"strings"
+	"unicode"
 )
 
 // Module is a package of module sources by name and version.
@@ -42,19 +44,42 @@ func CheckName(what, s string) error {
 		return bad(fmt.Sprintf("it begins with %q", s[0]))
 	}
 	for _, c := range s {
-		if c <= ' ' || c == 0x7f || strings.ContainsRune(`/\*?[]{}'"$`+"`;&|<>()!", c) {
+		if c == ' ' || unicode.IsControl(c) || c == unicode.ReplacementChar || strings.ContainsRune(`/\*?[]{}'"$`+"`;&|<>()!", c) {
 			return bad(fmt.Sprintf("it contains %q", c))
 		}
 	}
 	return nil
 }
 
-// Check reports whether name and version of m may become parts of paths.
+// CheckKernel reports whether release may stand as a kernel release: as CheckName, and T/M/V has no other use for the name.
+func CheckKernel(release string) error {
+	if err := CheckName("kernel release", release); err != nil {
+		return err
+	}
+	switch release {
+	case "source", "build", "tarball", "driver_disk", "rpm", "deb":
+		return taken("kernel release", release)
+	}
+	return nil
+}
+
+// taken is the error about a name that means something else in the DKMS tree.
+func taken(what, s string) error {
+	return &Error{Kind: BadName, Subject: fmt.Sprintf("%s %q", what, s), Detail: []string{"it is taken"}}
+}
+
+// Check reports whether name and version of m may become parts of paths, and T/M has no other use for the version.
 func (m Module) Check() error {
 	if err := CheckName("module name", m.Name); err != nil {
 		return err
 	}
-	return CheckName("module version", m.Version)
+	if err := CheckName("module version", m.Version); err != nil {
+		return err
+	}
+	if link, _ := path.Match("kernel-*-*", m.Version); link || m.Version == "original_module" {
+		return taken("module version", m.Version)
+	}
+	return nil
 }
 
 // Check reports whether every part of i may become part of a path.
@@ -62,7 +87,7 @@ func (i Instance) Check() error {
 	if err := i.Module.Check(); err != nil {
 		return err
 	}
-	if err := CheckName("kernel release", i.Kernel); err != nil {
+	if err := CheckKernel(i.Kernel); err != nil {
 		return err
 	}
 	return CheckName("architecture", i.Arch)

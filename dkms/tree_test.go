@@ -590,9 +590,29 @@ func TestCheckName(t *testing.T) {
 			t.Errorf("CheckName(%q) = %v, want nil", good, err)
 		}
 	}
-	for _, bad := range []string{"", ".", "..", ".hidden", "-rf", "a/b", "../x", "a b", "a\tb", "a\nb", "a\x00b", "a*", "[a]", "a?", `a\b`, "$(x)", "`x`", "a;b", "a\x7f"} {
+	for _, bad := range []string{"", ".", "..", ".hidden", "-rf", "a/b", "../x", "a b", "a\tb", "a\nb", "a\x00b", "a*", "[a]", "a?", `a\b`, "$(x)", "`x`", "a;b", "a\x7f", "a\u0085", "a\xff"} {
 		if err := dkms.CheckName("name", bad); kindOf(err) != dkms.BadName {
 			t.Errorf("CheckName(%q) = %v, want kind %v", bad, err, dkms.BadName)
 		}
+	}
+}
+
+// What the DKMS tree needs for itself is no name of a kernel or version.
+func TestCheckTaken(t *testing.T) {
+	t.Parallel()
+	for _, i := range []dkms.Instance{
+		{Module: dkms.Module{Name: "m", Version: "1"}, Kernel: "source", Arch: "x86_64"},
+		{Module: dkms.Module{Name: "m", Version: "1"}, Kernel: "build", Arch: "x86_64"},
+		{Module: dkms.Module{Name: "m", Version: "1"}, Kernel: "tarball", Arch: "x86_64"},
+		{Module: dkms.Module{Name: "m", Version: "original_module"}, Kernel: "6.1", Arch: "x86_64"},
+		{Module: dkms.Module{Name: "m", Version: "kernel-6.1-x86_64"}, Kernel: "6.1", Arch: "x86_64"},
+	} {
+		if err := i.Check(); kindOf(err) != dkms.BadName {
+			t.Errorf("(%v).Check() = %v, want kind %v", i, err, dkms.BadName)
+		}
+	}
+	i := dkms.Instance{Module: dkms.Module{Name: "source", Version: "build"}, Kernel: "kernel", Arch: "source"}
+	if err := i.Check(); err != nil {
+		t.Errorf("(%v).Check() = %v, want nil", i, err)
 	}
 }
