@@ -2,7 +2,10 @@ package conf
 
 import (
 	"fmt"
+	"path"
+	"path/filepath"
 	"strings"
+	"unicode"
 )
 
 // Problem is something wrong with a dkms.conf.
@@ -65,19 +68,27 @@ func (c *checker) record(i int) {
 		c.add("BUILT_MODULE_NAME", i, at("write BUILT_MODULE_NAME[%d]=")+quoteBare(r.BuiltName),
 			at("'BUILT_MODULE_NAME' directive ends in '.o' or '.ko' in record #%d."))
 	}
+	name := "DEST_MODULE_NAME"
+	if c.m.values.at(name, i) == "" {
+		name = "BUILT_MODULE_NAME"
+	}
 	if isObjectName(r.DestName) {
-		name := "DEST_MODULE_NAME"
-		if c.m.values.at(name, i) == "" {
-			name = "BUILT_MODULE_NAME"
-		}
 		c.add(name, i, fmt.Sprintf("write %s[%d]=%s", name, i, quoteBare(r.DestName)),
 			at("'DEST_MODULE_NAME' directive ends in '.o' or '.ko' in record #%d."))
+	}
+	if r.DestName != "" && !isFileName(r.DestName) {
+		c.add(name, i, at(`add DEST_MODULE_NAME[%d]="name", of letters, digits, - and _`),
+			at("'DEST_MODULE_NAME' directive is no name of a file in record #%d."))
+	}
+	if !filepath.IsLocal("./" + r.BuiltLocation + r.BuiltName) {
+		c.add("BUILT_MODULE_LOCATION", i, "name a directory of the source, without ..",
+			at("'BUILT_MODULE_LOCATION' directive leads out of the source in record #%d."))
 	}
 	switch {
 	case r.DestLocation == "":
 		c.add("DEST_MODULE_LOCATION", i, at(`add DEST_MODULE_LOCATION[%d]="/updates/dkms"`),
 			at("No 'DEST_MODULE_LOCATION' directive specified for record #%d."))
-	case !hasAnyPrefix(r.DestLocation, "/kernel", "/updates", "/extra"):
+	case !hasAnyPrefix(r.DestLocation, "/kernel", "/updates", "/extra") || !hasAnyPrefix(path.Clean(r.DestLocation), "/kernel", "/updates", "/extra"):
 		c.add("DEST_MODULE_LOCATION", i, at(`write DEST_MODULE_LOCATION[%d]="/updates/dkms"`),
 			"Directive 'DEST_MODULE_LOCATION' does not begin with", at("'/kernel', '/updates', or '/extra' in record #%d."))
 	}
@@ -134,6 +145,14 @@ func (c *checker) duplicates(directive string, name func(Record) string) {
 
 func isObjectName(name string) bool {
 	return strings.HasSuffix(name, ".o") || strings.HasSuffix(name, ".ko")
+}
+
+// isFileName reports whether name may become the name of a file, as dkms.CheckName does for modules: DEST_MODULE_NAME is
+// one, wherever it comes from.
+func isFileName(name string) bool {
+	return name[0] != '.' && name[0] != '-' && !strings.ContainsFunc(name, func(c rune) bool {
+		return unicode.IsControl(c) || unicode.IsSpace(c) || strings.ContainsRune(`/\*?[]`, c)
+	})
 }
 
 func quoteBare(name string) string {

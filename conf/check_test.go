@@ -75,6 +75,25 @@ DEST_MODULE_LOCATION[4]="/oops"
 			},
 		},
 		{
+			// difference: names
+			name: "paths that lead elsewhere",
+			conf: named + `BUILT_MODULE_NAME=(a b c ../d e f g)
+DEST_MODULE_NAME=(../../a "b*" c d .e dir/f g)
+BUILT_MODULE_LOCATION[2]=sub/../../
+BUILT_MODULE_LOCATION[6]=sub/../other
+DEST_MODULE_LOCATION=(/extra /extra /extra /extra /updates/../../../etc /extra /updates/../kernel)
+`,
+			want: []string{
+				"4 'DEST_MODULE_NAME' directive is no name of a file in record #0.",
+				"4 'DEST_MODULE_NAME' directive is no name of a file in record #1.",
+				"5 'BUILT_MODULE_LOCATION' directive leads out of the source in record #2.",
+				"1 'BUILT_MODULE_LOCATION' directive leads out of the source in record #3.",
+				"4 'DEST_MODULE_NAME' directive is no name of a file in record #4.",
+				"7 Directive 'DEST_MODULE_LOCATION' does not begin with / '/kernel', '/updates', or '/extra' in record #4.",
+				"4 'DEST_MODULE_NAME' directive is no name of a file in record #5.",
+			},
+		},
+		{
 			name:   "zero modules",
 			conf:   named + "AUTOINSTALL=yes\n",
 			strict: []string{"1 warning: Zero modules specified."},
