@@ -34,6 +34,8 @@ func (t *Tree) Placements(m *conf.Module, records []int, suffix string) []Placem
 func (t *Tree) Destination(location string) string {
 	d := t.opt.Distribution
 	switch {
+	case strings.Contains(t.opt.AddonDir, ".."):
+		return path.Clean("/" + t.opt.AddonDir) // not out of the kernel's directory
 	case t.opt.AddonDir != "":
 		return "/" + t.opt.AddonDir
 	case d.Is("fedora", "centos", "rhel"):

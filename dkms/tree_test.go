@@ -574,6 +574,8 @@ func TestDestination(t *testing.T) {
 		{"gentoo", "", "/kernel/misc"},
 		{"alpine", "", "/kernel/misc"},
 		{"debian", "addons", "/addons"},
+		{"debian", "addons/", "/addons/"},
+		{"debian", "../../etc", "/etc"},
 	} {
 		tree := dkms.Open(nil, dkms.Options{Distribution: tt.distribution, AddonDir: tt.addon})
 		if got := tree.Destination("/kernel/misc"); got != tt.want {
