@@ -76,14 +76,7 @@ func (c *checker) record(i int) {
 		c.add(name, i, fmt.Sprintf("write %s[%d]=%s", name, i, quoteBare(r.DestName)),
 			at("'DEST_MODULE_NAME' directive ends in '.o' or '.ko' in record #%d."))
 	}
-	if r.DestName != "" && !isFileName(r.DestName) {
-		c.add(name, i, at(`add DEST_MODULE_NAME[%d]="name", of letters, digits, - and _`),
-			at("'DEST_MODULE_NAME' directive is no name of a file in record #%d."))
-	}
-	if !filepath.IsLocal("./" + r.BuiltLocation + r.BuiltName) {
-		c.add("BUILT_MODULE_LOCATION", i, "name a directory of the source, without ..",
-			at("'BUILT_MODULE_LOCATION' directive leads out of the source in record #%d."))
-	}
+	c.paths(i)
 	switch {
 	case r.DestLocation == "":
 		c.add("DEST_MODULE_LOCATION", i, at(`add DEST_MODULE_LOCATION[%d]="/updates/dkms"`),
@@ -91,6 +84,27 @@ func (c *checker) record(i int) {
 	case !hasAnyPrefix(r.DestLocation, "/kernel", "/updates", "/extra") || !hasAnyPrefix(path.Clean(r.DestLocation), "/kernel", "/updates", "/extra"):
 		c.add("DEST_MODULE_LOCATION", i, at(`write DEST_MODULE_LOCATION[%d]="/updates/dkms"`),
 			"Directive 'DEST_MODULE_LOCATION' does not begin with", at("'/kernel', '/updates', or '/extra' in record #%d."))
+	}
+}
+
+// paths checks what becomes part of a path.
+func (c *checker) paths(i int) {
+	r := c.m.Records[i]
+	name, index := "DEST_MODULE_NAME", i
+	if c.m.values.at(name, i) == "" {
+		name = "BUILT_MODULE_NAME"
+		if c.m.values.at(name, i) == "" {
+			name, index = "PACKAGE_NAME", 0
+		}
+	}
+	if r.DestName != "" && !isFileName(r.DestName) {
+		c.add(name, index, fmt.Sprintf(`add DEST_MODULE_NAME[%d]="name", of letters, digits, - and _`, i),
+			fmt.Sprintf("'%s' directive is no name of a file in record #%d.", name, i))
+		return
+	}
+	if !filepath.IsLocal("./" + r.BuiltLocation + r.BuiltName) {
+		c.add("BUILT_MODULE_LOCATION", i, "name a directory of the source, without ..",
+			fmt.Sprintf("'BUILT_MODULE_LOCATION' directive leads out of the source in record #%d.", i))
 	}
 }
 

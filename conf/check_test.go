@@ -77,11 +77,11 @@ DEST_MODULE_LOCATION[4]="/oops"
 		{
 			// difference: names
 			name: "paths that lead elsewhere",
-			conf: named + `BUILT_MODULE_NAME=(a b c ../d e f g)
+			conf: named + `BUILT_MODULE_NAME=(a b c ../d e f g ../h)
 DEST_MODULE_NAME=(../../a "b*" c d .e dir/f g)
 BUILT_MODULE_LOCATION[2]=sub/../../
 BUILT_MODULE_LOCATION[6]=sub/../other
-DEST_MODULE_LOCATION=(/extra /extra /extra /extra /updates/../../../etc /extra /updates/../kernel)
+DEST_MODULE_LOCATION=(/extra /extra /extra /extra /updates/../../../etc /extra /updates/../kernel /extra)
 `,
 			want: []string{
 				"4 'DEST_MODULE_NAME' directive is no name of a file in record #0.",
@@ -91,7 +91,13 @@ DEST_MODULE_LOCATION=(/extra /extra /extra /extra /updates/../../../etc /extra /
 				"4 'DEST_MODULE_NAME' directive is no name of a file in record #4.",
 				"7 Directive 'DEST_MODULE_LOCATION' does not begin with / '/kernel', '/updates', or '/extra' in record #4.",
 				"4 'DEST_MODULE_NAME' directive is no name of a file in record #5.",
+				"3 'BUILT_MODULE_NAME' directive is no name of a file in record #7.",
 			},
+		},
+		{
+			name: "a package name that is none, and the module has it",
+			conf: "PACKAGE_NAME=../x\nPACKAGE_VERSION=1\nDEST_MODULE_LOCATION=/extra\n",
+			want: []string{"1 'PACKAGE_NAME' directive is no name of a file in record #0."},
 		},
 		{
 			name:   "zero modules",
