@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +37,68 @@ func TestSyncOfNothingStartsNothing(t *testing.T) {
 	}
 	if after := lastChange(t, dir); after != before {
 		t.Errorf("the second sync has changed something: %s, before it %s", after, before)
+	}
+}
+
+// Status starts no process for plain files, and has no need to look through the modules of a kernel.
+func TestStatusStartsNothing(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("installing needs root")
+	}
+	dir := t.TempDir()
+	manyModules(t, dir, 3, 2)
+	args := syncArgs(dir)
+	if out, err := dkmsProcess(t, args).CombinedOutput(); err != nil {
+		t.Fatalf("dkms sync: %v\n%s", err, out)
+	}
+	modules := dir + "/lib/6.1.0-0-test/kernel"
+	if err := os.MkdirAll(modules, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	opened := watchOpens(t, modules)
+	args = slices.Concat([]string{"status"}, args[3:])
+	if out, err := alone(t, args); err != nil || strings.Count(out, ": installed\n") != 6 {
+		t.Errorf("dkms status: %v\n%s", err, out)
+	}
+	if opened() {
+		t.Errorf("dkms status has opened %s", modules)
+	}
+	if _, err := os.ReadDir(modules); err != nil || !opened() {
+		t.Errorf("opening %s is not seen, %v", modules, err)
+	}
+	conf, err := os.OpenFile(dir+"/src/mod0-1/dkms.conf", os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conf.WriteString("STRIP=$(echo no)\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conf.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := alone(t, args); err == nil {
+		t.Errorf("dkms status of a file that only bash can read was not ended:\n%s", out)
+	}
+}
+
+// watchOpens returns a function that tells whether a directory was opened since it was asked last.
+func watchOpens(t *testing.T, dir string) func() bool {
+	t.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_OPEN); err != nil {
+		t.Fatal(err)
+	}
+	return func() bool {
+		n, err := unix.Read(fd, make([]byte, 4096))
+		if err != nil && err != unix.EAGAIN {
+			t.Fatal(err)
+		}
+		return n > 0
 	}
 }
 
