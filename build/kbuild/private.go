@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -80,7 +81,16 @@ func (t *Tree) leftBefore() bool {
 		return true
 	}
 	info, err := t.job.Root.Lstat(path.Join(t.job.BuildDir, "make.log"))
-	return err != nil || info.ModTime().Before(t.job.Began)
+	return err != nil || info.ModTime().Add(roundedOff(info.ModTime())).Before(t.job.Began)
+}
+
+// roundedOff is by how much a file may be younger than its time says. Most file systems take the kernel's coarse clock, which
+// is behind by up to a tick; some keep whole seconds, or every other one.
+func roundedOff(mtime time.Time) time.Duration {
+	if mtime.Nanosecond() == 0 {
+		return 2 * time.Second
+	}
+	return 20 * time.Millisecond
 }
 
 // Discard removes the build directory after a build that has succeeded.

@@ -178,17 +178,25 @@ func TestPrivateFailures(t *testing.T) {
 func TestPrivateLeftBefore(t *testing.T) {
 	t.Parallel()
 	needPrivacy(t)
+	half := time.Unix(1_700_000_000, 500_000_000)
 	for _, test := range []struct {
 		name  string
+		left  time.Time
 		began time.Time
 		want  string
 	}{
-		{"upstream", time.Time{}, "source"},
-		{"earlier", time.Now().Add(time.Hour), "source"},
-		{"now", time.Now(), "build source"},
+		{"upstream", half, time.Time{}, "source"},
+		{"earlier", half, half.Add(time.Hour), "source"},
+		{"a moment earlier", half, half.Add(100 * time.Millisecond), "source"},
+		{"a tick earlier, says a coarse clock", half, half.Add(4 * time.Millisecond), "build source"},
+		{"earlier, says a clock of seconds", half.Truncate(time.Second), half, "build source"},
+		{"later", half.Add(time.Millisecond), half, "build source"},
 	} {
 		s := newSite(t, "before", simple("before"))
 		write(t, s.job.BuildDir+"/make.log", "log")
+		if err := os.Chtimes(s.job.BuildDir+"/make.log", test.left, test.left); err != nil {
+			t.Fatal(err)
+		}
 		job := s.forKernel(t, release)
 		job.Began = test.began
 		tree, err := kbuild.Build(t.Context(), job)
