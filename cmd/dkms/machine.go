@@ -243,6 +243,7 @@ func (m *machine) jobs(wish string) string {
 func (m *machine) defaultKernel(installTree string) string {
 	running := m.release()
 	installed, err := kernel.List(m.root, installTree)
+	installed = slices.DeleteFunc(slices.Clone(installed), func(name string) bool { return dkms.CheckKernel(name) != nil })
 	if err != nil || len(installed) == 0 || slices.Contains(installed, running) {
 		return running
 	}
