@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,12 +38,12 @@ func newCached(t *testing.T) *cached {
 // untouched publishes, and says whether that changed nothing.
 func (c *cached) untouched(t *testing.T) bool {
 	t.Helper()
-	changed := false
-	c.publish(t, c.root.Before(func(sysroot.Step) error { changed = true; return nil }))
+	var changed atomic.Bool
+	c.publish(t, c.root.Before(func(sysroot.Step) error { changed.Store(true); return nil }))
 	if got := takeFiles(c.dir); !same(got, c.new) {
 		t.Errorf("Publish leaves %v", mixture(got, c.change))
 	}
-	return !changed
+	return !changed.Load()
 }
 
 // What is done to a cache makes a difference to nothing but the time it takes.

@@ -5,12 +5,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"dkms-go/build/jobserver"
 	"dkms-go/build/kbuild"
@@ -80,12 +81,10 @@ func TestJobserverWait(t *testing.T) {
 
 // compilers counts the compilers that run, by the connections that they hold
 // from beginning to end.
-type compilers struct {
-	mu                   sync.Mutex
-	running, most, total int
-}
+type compilers struct{ most, total int }
 
-func (c *compilers) serve(t *testing.T, abs string) {
+// serve counts until stop is called.
+func (c *compilers) serve(t *testing.T, abs string) (stop func()) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", abs)
 	if err != nil {
@@ -93,30 +92,36 @@ func (c *compilers) serve(t *testing.T, abs string) {
 	}
 	var group errgroup.Group
 	group.Go(func() error {
+		var running []net.Conn
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return nil //nolint:nilerr // closed
 			}
-			c.add(1)
-			group.Go(func() error {
-				defer conn.Close()
-				_, _ = conn.Write([]byte("go\n"))
-				_, _ = conn.Read(make([]byte, 1)) // until the compiler has ended
-				c.add(-1)
-				return nil
-			})
+			running = append(slices.DeleteFunc(running, ended), conn)
+			c.most, c.total = max(c.most, len(running)), c.total+1
+			_, _ = conn.Write([]byte("go\n"))
 		}
 	})
-	t.Cleanup(func() { l.Close(); _ = group.Wait() })
+	return func() { l.Close(); _ = group.Wait() }
 }
 
-func (c *compilers) add(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.running += n
-	c.most = max(c.most, c.running)
-	c.total += max(n, 0)
+// ended tells whether nobody is at the other end any more, without waiting for
+// the news.
+func ended(conn net.Conn) bool {
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	gone := err != nil
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+			n, _ := unix.Poll(fds, 0)
+			gone = n > 0
+		})
+	}
+	if gone {
+		conn.Close()
+	}
+	return gone
 }
 
 // Real builds at once, with fewer tokens than each of them has files to compile:
@@ -129,7 +134,8 @@ func TestRealBudget(t *testing.T) {
 	server := openServer(t, tokens)
 	var counted compilers
 	dir := t.TempDir()
-	counted.serve(t, filepath.Join(dir, "socket"))
+	stop := counted.serve(t, filepath.Join(dir, "socket"))
+	defer stop()
 	var group errgroup.Group
 	for range 2 {
 		for _, headers := range installedHeaders(t)[:1] {
@@ -155,6 +161,7 @@ func TestRealBudget(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Error(err)
 	}
+	stop()
 	if counted.most > tokens || counted.total < 20 {
 		t.Errorf("%d of %d compilers ran at once, want at most %d", counted.most, counted.total, tokens)
 	}
