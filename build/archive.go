@@ -38,7 +38,7 @@ func (b *Builder) Unpack(ctx context.Context, file io.ReadSeeker, name string) (
 	}
 	parent, err := b.Root.MkdirTemp(b.Framework.TmpLocation, "dkms.*")
 	if err != nil {
-		return nil, fmt.Errorf("unpack %s: %w", name, err)
+		return nil, b.Tree.Full(dkms.Instance{}, content.Size(), fmt.Errorf("unpack %s: %w", name, err))
 	}
 	a := &Archive{Archive: content, Dir: path.Join(parent, "archive"), parent: parent}
 	err = b.Root.Mkdir(a.Dir, 0o755)
@@ -46,7 +46,7 @@ func (b *Builder) Unpack(ctx context.Context, file io.ReadSeeker, name string) (
 		err = a.Archive.Unpack(ctx, file, b.Root, a.Dir)
 	}
 	if err != nil {
-		return nil, errors.Join(err, b.Discard(a))
+		return nil, b.Tree.Full(dkms.Instance{}, content.Size(), errors.Join(err, b.Discard(a)))
 	}
 	return a, nil
 }
@@ -195,11 +195,28 @@ func (b *Builder) Pack(ctx context.Context, p Packing) error {
 	b.Emit(SourcePacked{Dir: source})
 	b.Emit(ArchiveNamed{File: p.Shown})
 	dir := path.Dir(p.File)
-	if err := p.Root.MkdirAll(dir, 0o755); err != nil {
+	if err := p.Root.MkdirAll(dir, 0o755); dkms.IsFull(err) {
+		return packError(ctx, p, b.Tree.Full(dkms.Instance{}, b.packedSize(c), err))
+	} else if err != nil {
 		return &dkms.Error{Kind: dkms.ArchiveNotWritable, Subject: strings.TrimSuffix(p.Shown, "/"+path.Base(p.File)), Err: err}
 	}
 	err = p.Root.Replace(p.File, 0o644, func(w io.Writer) error { return b.pack(ctx, w, p.File, c) })
+	if dkms.IsFull(err) {
+		err = b.Tree.Full(dkms.Instance{}, b.packedSize(c), err)
+	}
 	return packError(ctx, p, err)
+}
+
+// packedSize is how many bytes an archive takes at most.
+func (b *Builder) packedSize(c dkms.Contents) uint64 {
+	sum := uint64(dkms.SpaceForRecords)
+	for _, t := range c.Builds {
+		sum += dkms.SizeOf(b.Root, b.Tree.BaseDir(dkms.Instance{Module: c.Module, Kernel: t.Kernel, Arch: t.Arch}))
+	}
+	if c.Source {
+		sum += dkms.SizeOf(b.Root, b.Tree.SourceLink(c.Module))
+	}
+	return sum
 }
 
 // packedConf checks the dkms.conf that counts for an archive, and returns where it is.

@@ -70,7 +70,7 @@ func (r *run) refreshImages(ctx context.Context) {
 		res := Result{Step: Step{Action: Image, Instance: i, Part: -1, Implied: true}, Outcome: Done}
 		err := interrupted(ctx, res.Step, r.refresh(ctx, image))
 		if err != nil {
-			res.Outcome, res.Err = Failed, err
+			res.Outcome, res.Err = Failed, r.Tree.Full(i, dkms.SpaceForRecords, err)
 		}
 		r.Emit(StepEnded(res))
 		r.results = append(r.results, res)

@@ -160,6 +160,7 @@ func (w *work) explain(failure error) error {
 	}
 	defer log.Close()
 	d := kbuild.Diagnose(log)
+	w.placeFull(e.Instance, &d)
 	e.Diagnosis = dkms.Diagnosis{Cause: string(d.Cause), Subject: d.Subject, Lines: d.Lines}
 	return failure
 }

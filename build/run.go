@@ -79,7 +79,7 @@ func (r *run) refuse(err error) *Report {
 	}
 	if len(r.results) > 0 {
 		res := &r.results[0]
-		res.Outcome, res.Err = Failed, err
+		res.Outcome, res.Err = Failed, r.Tree.Full(dkms.Instance{}, dkms.SpaceForRecords, err)
 		r.Emit(StepEnded(*res))
 	}
 	r.watch(-1, RunEnded{})
@@ -184,7 +184,7 @@ func (w *work) step(ctx context.Context) Result {
 	if w.blocked(s) {
 		res := Result{Step: s, Outcome: Blocked}
 		if due { // the steps that it was merged with did change modules
-			res.Err = w.index(ctx, s, false)
+			res.Err = w.roomy(s, w.index(ctx, s, false))
 		}
 		return res
 	}
@@ -196,7 +196,7 @@ func (w *work) step(ctx context.Context) Result {
 	w.Emit(StepBegun{s})
 	res := Result{Step: s, Outcome: Unneeded}
 	if s.Skip == Needed || s.Skip == Merged {
-		res.Err = interrupted(ctx, s, w.take(ctx, s))
+		res.Err = w.roomy(s, interrupted(ctx, s, w.take(ctx, s)))
 		res.Outcome = outcome(res.Err)
 		var meanwhile *doneMeanwhileError
 		if errors.As(res.Err, &meanwhile) {

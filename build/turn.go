@@ -138,7 +138,7 @@ func (b *Builder) Recover(ctx context.Context) error {
 	for _, release := range b.Tree.Dirty() {
 		errs = append(errs, b.indexAbandoned(ctx, release))
 	}
-	return errors.Join(errs...)
+	return b.Tree.Full(dkms.Instance{}, dkms.SpaceForRecords, errors.Join(errs...))
 }
 
 // indexer returns what writes indexes here.

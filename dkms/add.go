@@ -46,7 +46,7 @@ func (t *Tree) stageImport(ctx context.Context, from *sysroot.Root, src string, 
 	if fresh && exists {
 		emit(SourceReplaced{m})
 	}
-	if err := t.CheckSpace(Instance{Module: m}, t.opt.SourceTree, sizeOf(from, src)+spaceForRecords); err != nil {
+	if err := t.CheckSpace(Instance{Module: m}, t.opt.SourceTree, SizeOf(from, src)+SpaceForRecords); err != nil {
 		return "", err
 	}
 	if err := t.root.MkdirAll(t.opt.SourceTree, 0o755); err != nil {

@@ -61,6 +61,15 @@ type Target struct{ Kernel, Arch string }
 // dir returns where the archive keeps the build result for t.
 func (t Target) dir() string { return path.Join(mainTree, t.Kernel, t.Arch) }
 
+// Size is how many bytes the archive takes when it is unpacked.
+func (a *Archive) Size() uint64 {
+	sum := uint64(SpaceForRecords)
+	for _, m := range a.members {
+		sum += uint64(max(0, m.size))
+	}
+	return sum
+}
+
 // ReadArchive reads an archive to its end and returns what it holds. Nothing is written.
 //
 // An archive that is cut off or damaged, or that has a member which could do harm, is an error of kind ArchiveRefused that

@@ -178,10 +178,10 @@ func (x *installation) archived(f newFile) (file, note string) {
 
 // need returns how much room the new files take in the module directory.
 func (x *installation) need() uint64 {
-	need := uint64(spaceForRecords)
+	need := uint64(SpaceForRecords)
 	for _, f := range x.files {
 		if !x.symlink {
-			need += sizeOf(x.root, f.built)
+			need += SizeOf(x.root, f.built)
 		}
 	}
 	return need
@@ -189,10 +189,10 @@ func (x *installation) need() uint64 {
 
 // checkSpace sees to it that there is room, for new files in the kernel's directory, for archives and records in the tree.
 func (x *installation) checkSpace() error {
-	archives := uint64(spaceForRecords)
+	archives := uint64(SpaceForRecords)
 	for _, f := range x.files {
 		if f.original != "" {
-			archives += sizeOf(x.root, f.original)
+			archives += SizeOf(x.root, f.original)
 		}
 	}
 	if err := x.CheckSpace(x.i, x.KernelDir(x.i.Kernel), x.need()); err != nil {

@@ -55,14 +55,14 @@ func (t *Tree) Load(ctx context.Context, m Module, a *Archive, dir string, force
 
 // checkLoadSpace sees to it that there is room for what the archive brings.
 func (t *Tree) checkLoadSpace(m Module, a *Archive, dir string) error {
-	builds := uint64(spaceForRecords)
+	builds := uint64(SpaceForRecords)
 	for _, target := range a.Builds {
-		builds += sizeOf(t.root, path.Join(dir, target.dir()))
+		builds += SizeOf(t.root, path.Join(dir, target.dir()))
 	}
 	if err := t.CheckSpace(Instance{Module: m}, t.opt.DKMSTree, builds); err != nil || a.Form == WithBinaries {
 		return err
 	}
-	return t.CheckSpace(Instance{Module: m}, t.opt.SourceTree, sizeOf(t.root, path.Join(dir, a.Source))+spaceForRecords)
+	return t.CheckSpace(Instance{Module: m}, t.opt.SourceTree, SizeOf(t.root, path.Join(dir, a.Source))+SpaceForRecords)
 }
 
 // loading is the state of one Load.

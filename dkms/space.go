@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path"
+	"strings"
 	"syscall"
 
 	"dkms-go/conf/sysroot"
 )
 
-// spaceForRecords is what the journal, notes and directory entries of one change need at most, generously.
-const spaceForRecords = 64 << 10
+// SpaceForRecords is what the journal, notes and directory entries of one change need at most, generously.
+const SpaceForRecords = 64 << 10
 
 // CheckSpace returns an error of kind NoSpace unless the file system of a directory, which need not exist yet, has room for
 // so many bytes. i is what they are for. Where that cannot be found out, there is room.
@@ -28,21 +31,67 @@ func (t *Tree) CheckSpace(i Instance, dir string, need uint64) error {
 // CheckBuildSpace returns an error of kind NoSpace unless there is room in the dkms tree to build i: for a copy of the
 // sources, and for a result as large as the one before.
 func (t *Tree) CheckBuildSpace(i Instance) error {
-	need := uint64(spaceForRecords)
-	for _, dir := range []string{t.SourceLink(i.Module), t.BaseDir(i)} {
-		need += sizeOf(t.root, dir)
-	}
-	return t.CheckSpace(i, t.ModuleDir(i.Module), need)
+	return t.CheckSpace(i, t.ModuleDir(i.Module), t.BuildSpace(i))
 }
 
-// noSpace is the error that says that there is no room in dir, because of err if that is known.
+// BuildSpace is how many bytes a build of i takes in the dkms tree, as far as that is known before.
+func (t *Tree) BuildSpace(i Instance) uint64 {
+	return SpaceForRecords + SizeOf(t.root, t.SourceLink(i.Module)) + SizeOf(t.root, t.BaseDir(i))
+}
+
+// Full makes an error of kind NoSpace of one that says that a file system is full, whatever was being written: it names the
+// place, and how many bytes what is to be done takes. An error of another kind keeps it, and says so in its cause. All other
+// errors, nil among them, come back as they are.
+func (t *Tree) Full(i Instance, need uint64, err error) error {
+	if !IsFull(err) {
+		return err
+	}
+	var e *Error
+	switch {
+	case !errors.As(err, &e):
+		return t.noSpace(i, "", need, err)
+	case e.Kind == NoSpace && len(e.Detail) == 0:
+		e.Detail = []string{BytesText(need)}
+	case e.Kind != NoSpace && IsFull(e.Err):
+		e.Err = t.Full(i, need, e.Err)
+	}
+	return err
+}
+
+// fullDir returns the directory in which something could not be written, and not one that only the program knows.
+func (t *Tree) fullDir(err error) string {
+	var (
+		file *fs.PathError
+		link *os.LinkError
+	)
+	host := ""
+	switch {
+	case errors.As(err, &file):
+		host = path.Dir(file.Path)
+	case errors.As(err, &link):
+		host = path.Dir(link.New)
+	}
+	dir, inside := strings.CutPrefix(path.Clean("/"+host), strings.TrimSuffix(t.root.Dir(), "/"))
+	if host == "" || !inside {
+		return t.opt.DKMSTree
+	}
+	if n := strings.Index(dir, "/."); n >= 0 {
+		dir = dir[:n]
+	}
+	return path.Clean("/" + dir)
+}
+
+// noSpace is the error that says that there is no room in dir, or where err says, because of err if that is known.
 func (t *Tree) noSpace(i Instance, dir string, need uint64, err error) error {
+	if !path.IsAbs(dir) {
+		dir = t.fullDir(err)
+	}
 	e := &Error{Kind: NoSpace, Instance: i, Subject: dir, Err: err}
 	if need > 0 {
-		e.Detail = []string{bytesText(need)}
+		e.Detail = []string{BytesText(need)}
 	}
 	if space, err := t.root.Free(dir); err == nil {
-		e.Remedy = fmt.Sprintf("make room there: %s are free; then type it again", bytesText(space.Bytes))
+		e.Remedy = fmt.Sprintf("make room there: %s are free; then type it again", BytesText(space.Bytes))
 		if space.Files == 0 {
 			e.Remedy = "make room there: no file can be made; then type it again"
 		}
@@ -53,8 +102,8 @@ func (t *Tree) noSpace(i Instance, dir string, need uint64, err error) error {
 // IsFull reports whether an error says that a file system, or the user's share of it, is full.
 func IsFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// sizeOf returns how many bytes the files below a directory have, or the file at its place, links followed.
-func sizeOf(root *sysroot.Root, abs string) uint64 {
+// SizeOf returns how many bytes the files below a directory have, or the file at its place, links followed.
+func SizeOf(root *sysroot.Root, abs string) uint64 {
 	resolved, err := root.Follow(abs)
 	if err != nil {
 		return 0
@@ -78,8 +127,8 @@ func sizeOf(root *sysroot.Root, abs string) uint64 {
 	return sum
 }
 
-// bytesText is a number of bytes for people.
-func bytesText(n uint64) string {
+// BytesText returns a number of bytes for people.
+func BytesText(n uint64) string {
 	const kilo, mega, giga = 1 << 10, 1 << 20, 1 << 30
 	switch {
 	case n >= giga:

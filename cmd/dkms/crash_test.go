@@ -31,7 +31,7 @@ import (
 //
 // There are four sorts of ends. SIGKILL leaves what was done. A power cut loses what was not synced: either directories have
 // forgotten what happened in them since, or they have not, but files are empty. And from some change on the disk may be full for us,
-// which is no end, but the program has to come to one by itself. See power_test.go for the last three.
+// which is no end, but the program has to come to one by itself, and to say where room is needed and how much. See power_test.go for the last three.
 //
 // "go test" does it at a few changes of each command, "make crash" at some sixty, which are others each time that the number
 // of changes is another one; "make crash POINTS=all" at all.
@@ -187,6 +187,9 @@ func (c crash) point(t *testing.T, begin *scene, want map[string]string, goods m
 	if killed != (end != "full") {
 		return fmt.Errorf("was it killed? %v: %w\n%s", killed, err, out)
 	}
+	if end == "full" && err != nil && !noRoom.MatchString(out) {
+		return fmt.Errorf("does not say where there is no room, nor how much it takes:\n%s", out)
+	}
 	if end == "forget" || end == "empty" {
 		if err := errors.Join(os.RemoveAll(s.dir), os.Rename(s.dir+".cut", s.dir)); err != nil {
 			return err
@@ -202,6 +205,9 @@ func (c crash) point(t *testing.T, begin *scene, want map[string]string, goods m
 	}
 	return nil
 }
+
+// noRoom is what a disk that is full is told with: the place and the need.
+var noRoom = regexp.MustCompile(`No space left in /.*\s+Needed: `)
 
 // scene is a directory with three trees.
 type scene struct{ dir string }

@@ -41,7 +41,7 @@ func guess(d dkms.Diagnosis, i dkms.Instance) (why, remedy string) {
 	case "out-of-memory":
 		return "the machine has run out of memory", "build with fewer compilers at once: dkms build " + i.Module.String() + " -k " + i.Kernel + " -j 1"
 	case "disk-full":
-		return "the disk is full", "make room and try again"
+		return of("the disk is full: %s", "the disk is full"), "make room and try again"
 	}
 	return "", ""
 }

@@ -32,9 +32,16 @@ func (p *printer) report(err error) {
 		for _, line := range e.Diagnosis.Lines {
 			p.hint("%s", line)
 		}
-		if why != "" {
+		if e.Diagnosis.Cause == "disk-full" {
+			p.complain("  it seems that %s", why)
+		} else if why != "" {
 			p.hint("it seems that %s", why)
 		}
+	case room(e.Err) != nil: // not for those on a terminal alone: hooks have no log of it
+		for _, line := range sentence(room(e.Err)) {
+			p.complain("  %s", line)
+		}
+		remedial = remedy(room(e.Err))
 	case e.Err != nil && e.Kind != dkms.HeadersMissing:
 		for line := range strings.Lines(e.Err.Error()) {
 			p.hint("%s", strings.TrimRight(line, "\n"))
@@ -43,6 +50,15 @@ func (p *printer) report(err error) {
 	if r := or(remedial, remedy(e)); r != "" {
 		p.hint("%s", r)
 	}
+}
+
+// room returns the error that says that room is missing, if that is what is behind err.
+func room(err error) *dkms.Error {
+	var e *dkms.Error
+	if errors.As(err, &e) && e.Kind == dkms.NoSpace {
+		return e
+	}
+	return nil
 }
 
 // sentence says what e is about. The lines of most kinds are those of dkms 3.4, which scripts and its test suite compare.
