@@ -200,11 +200,27 @@ func (b *Builder) Pack(ctx context.Context, p Packing) error {
 	} else if err != nil {
 		return &dkms.Error{Kind: dkms.ArchiveNotWritable, Subject: strings.TrimSuffix(p.Shown, "/"+path.Base(p.File)), Err: err}
 	}
-	err = p.Root.Replace(p.File, 0o644, func(w io.Writer) error { return b.pack(ctx, w, p.File, c) })
+	err = b.keeping(ctx, p, func() error {
+		return p.Root.Replace(p.File, 0o644, func(w io.Writer) error { return b.pack(ctx, w, p.File, c) })
+	})
 	if dkms.IsFull(err) {
 		err = b.Tree.Full(dkms.Instance{}, b.packedSize(c), err)
 	}
 	return packError(ctx, p, err)
+}
+
+// keeping calls f, which writes an archive. Where that is in the registry, nobody deletes the module meanwhile, nor takes what is
+// half written for left over.
+func (b *Builder) keeping(ctx context.Context, p Packing, f func() error) error {
+	if p.Root != b.Root || !strings.HasPrefix(p.File, b.Tree.ModuleDir(p.Module)+"/") {
+		return f()
+	}
+	h, err := b.Tree.Lock(ctx, b.Emit, dkms.ModuleLock(p.Module).Shared())
+	if err != nil {
+		return err
+	}
+	defer h.Unlock()
+	return f()
 }
 
 // packedSize is how many bytes an archive takes at most.

@@ -45,9 +45,14 @@ func (p *planner) wishes(ctx context.Context, newest []dkms.Module, t Target, sy
 			p.plan.Provided = append(p.plan.Provided, w.i)
 			continue
 		}
-		if p.evaluate(ctx, w) {
-			queue = append(queue, w)
+		if !p.evaluate(ctx, w) {
+			continue
 		}
+		if sync && p.excluded(ctx, w.i) { // it would be the same each time
+			p.plan.Excluded = append(p.plan.Excluded, w.i)
+			continue
+		}
+		queue = append(queue, w)
 	}
 	if sync && !p.plan.Request.Force {
 		queue = slices.DeleteFunc(queue, func(w *wish) bool { return p.hopeless(ctx, w.i) })
@@ -142,7 +147,7 @@ func (p *planner) inOrder(ctx context.Context, queue []*wish, known map[string]b
 	if len(queue) == 0 {
 		return
 	}
-	for _, i := range p.plan.Present {
+	for _, i := range slices.Concat(p.plan.Present, p.plan.Excluded) { // the latter stop nobody either
 		if i.Kernel == queue[0].i.Kernel {
 			done[i.Name] = -1
 		}
@@ -283,7 +288,7 @@ func (p *planner) match(ctx context.Context, r Request) error {
 		i := dkms.Instance{Module: m, Kernel: t.Kernel, Arch: t.Arch}
 		part := p.part(i, Matched)
 		p.follow(ctx, part)
-		p.build(i, part, r.Force, false)
+		p.build(ctx, i, part, r.Force, false)
 		p.install(ctx, i, part, r.Force)
 	}
 	return nil

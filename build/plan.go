@@ -9,6 +9,7 @@ import (
 	"dkms-go/conf"
 	"dkms-go/conf/sysroot"
 	"dkms-go/dkms"
+	"dkms-go/dkms/kernel"
 )
 
 // Action is what a request asks for, and what a step does.
@@ -138,6 +139,7 @@ type Part struct {
 	Circle   []string // names of modules that need each other, from this one to itself, if that is why Unmet is not met
 	Stale    []string // what has changed since the module was built, if that is why it is in the plan
 	Deferred bool     // none of Unmet is a registered module: they may come later, or from elsewhere
+	Excluded bool     // BUILD_EXCLUSIVE directives keep the module from being built; Run finds that too, and says so
 
 	Made dkms.Inputs // what a stale build was made from
 }
@@ -165,6 +167,7 @@ type Plan struct {
 
 	Provided []dkms.Instance // of Sync: what is built, and not wanted because the kernel has it in the same or a newer version
 
+	Excluded []dkms.Instance // of Sync: modules that do not want the kernel, by their BUILD_EXCLUSIVE directives
 	Waiting  []WaitingKernel // of Sync: kernels without headers
 	Hopeless []dkms.Failure  // of Sync: builds that have failed and would fail again
 	Fresh    []Fresh         // of Sync: builds to be noted as up to date
@@ -342,7 +345,7 @@ func (p *planner) goal(ctx context.Context, r Request) error {
 		part := p.part(i, Asked)
 		switch r.Goal {
 		case Build:
-			p.build(i, part, r.Force, false)
+			p.build(ctx, i, part, r.Force, false)
 		case Install:
 			p.install(ctx, i, part, r.Force)
 		case Uninstall:
@@ -370,7 +373,7 @@ func (p *planner) add(i dkms.Instance) {
 }
 
 // build plans what makes i built.
-func (p *planner) build(i dkms.Instance, part int, force, implied bool) {
+func (p *planner) build(ctx context.Context, i dkms.Instance, part int, force, implied bool) {
 	have := p.Tree.Built(i) || p.loads(i)
 	if have && (implied || !force) || p.built[i] {
 		if !implied {
@@ -381,6 +384,7 @@ func (p *planner) build(i dkms.Instance, part int, force, implied bool) {
 	if !p.added && !p.Tree.Added(i.Module) {
 		p.add(i)
 	}
+	p.plan.Parts[part].Excluded = p.excluded(ctx, i)
 	p.step(Step{Action: Build, Instance: i, Part: part, Implied: implied, Replace: have})
 	p.built[i] = true
 }
@@ -395,7 +399,7 @@ func (p *planner) install(ctx context.Context, i dkms.Instance, part int, force 
 	if installed {
 		p.uninstall(ctx, i, part, true)
 	}
-	p.build(i, part, force, true)
+	p.build(ctx, i, part, force, true)
 	p.step(Step{Action: Install, Instance: i, Part: part, Replace: installed})
 	p.index(i, part)
 	if !force {
@@ -471,6 +475,30 @@ func (p *planner) finish(r Request) {
 func (b *Builder) exclusive(ctx context.Context, i dkms.Instance) bool {
 	c, err := b.registered(ctx, i)
 	return err == nil && c.HasExclusive()
+}
+
+// excluded reports whether the BUILD_EXCLUSIVE directives of a registered module, or of the dkms.conf of the -c option, leave
+// nothing of it to be built for a kernel. What cannot be read is for whoever builds to complain of.
+func (b *Builder) excluded(ctx context.Context, i dkms.Instance) bool {
+	file := b.Options.ConfFile
+	if file == "" {
+		file = b.Tree.ConfFile(i.Module)
+	}
+	k, err := b.kernel(Target{i.Kernel, i.Arch})
+	if err != nil {
+		return false
+	}
+	c, err := b.load(ctx, i, file, k)
+	return err == nil && unwanted(ctx, c, k)
+}
+
+// unwanted reports whether no record of a dkms.conf is to be built for a kernel.
+func unwanted(ctx context.Context, c *conf.Module, k *kernel.Kernel) bool {
+	if !c.HasExclusive() || len(c.Records) == 0 {
+		return false
+	}
+	records, err := c.Buildable(ctx, target(k))
+	return err == nil && len(records) == 0
 }
 
 // registered evaluates the dkms.conf of a registered module for a kernel.

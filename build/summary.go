@@ -38,6 +38,11 @@ func (r *Report) Summary(t Target) Summary {
 			s.Succeeded = append(s.Succeeded, i.Name)
 		}
 	}
+	for _, i := range r.Plan.Excluded {
+		if i.Kernel == t.Kernel && i.Arch == t.Arch {
+			s.Skipped = append(s.Skipped, i.Name)
+		}
+	}
 	for _, f := range r.Plan.Hopeless {
 		if i := f.Instance; i.Kernel == t.Kernel && i.Arch == t.Arch {
 			s.Hopeless = append(s.Hopeless, f)

@@ -104,7 +104,7 @@ func (p *planner) apart(ctx context.Context, newest []dkms.Module, t Target, non
 		switch {
 		case p.Tree.Built(w.i) || p.weaklyInstalled(w.i):
 			built = append(built, m)
-		case p.evaluate(ctx, w):
+		case p.evaluate(ctx, w) && !p.excluded(ctx, w.i):
 			waiting.Modules = append(waiting.Modules, m)
 		}
 	}

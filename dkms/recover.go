@@ -189,6 +189,7 @@ func (t *Tree) sweep(l Lock) error {
 			errors.Join(errs...),
 			t.sweepDir(path.Dir(t.ModuleDir(m)), ".tmp_"+m.Version+"_"),
 			t.sweepDir(t.ModuleDir(m), ".tmp_source_"),
+			t.sweepDir(path.Join(t.ModuleDir(m), "tarball"), "."), // who writes one shares this lock too
 			t.sweepDir(t.opt.SourceTree, "."+path.Base(t.SourceDir(m))+"."),
 		)
 	case names[0] == "directory" && len(names) == 5: // of a private build

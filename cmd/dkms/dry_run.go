@@ -13,7 +13,7 @@ func (s *session) showPlan(p *build.Plan) error {
 		return s.printJSON(planJSON(p))
 	}
 	for n, step := range p.Steps {
-		if step.Skip == build.Merged {
+		if step.Skip == build.Merged || step.Part >= 0 && p.Parts[step.Part].Excluded && step.Action != build.Index {
 			continue
 		}
 		line := step.String()
@@ -26,6 +26,9 @@ func (s *session) showPlan(p *build.Plan) error {
 		if len(part.Unmet) > 0 {
 			s.say("leave out %s: it needs %s", part.Instance, strings.Join(part.Unmet, " ")+circular(part.Circle))
 		}
+	}
+	for _, i := range excluded(p) {
+		s.say("leave out %s: its BUILD_EXCLUSIVE directives do not match", i)
 	}
 	for _, f := range p.Hopeless {
 		s.say("leave out %s: it has failed before, and nothing has changed since; see %s", f.Instance, or(f.Log, f.Message))
@@ -43,6 +46,17 @@ func (s *session) showPlan(p *build.Plan) error {
 		s.say("satisfied: %s: already installed", i)
 	}
 	return nil
+}
+
+// excluded lists what BUILD_EXCLUSIVE directives keep from being built.
+func excluded(p *build.Plan) []dkms.Instance {
+	var is []dkms.Instance
+	for _, part := range p.Parts {
+		if part.Excluded {
+			is = append(is, part.Instance)
+		}
+	}
+	return append(is, p.Excluded...)
 }
 
 // circular says that modules need each other.
@@ -78,7 +92,7 @@ type (
 		Version string   `json:"version"`
 		Kernel  string   `json:"kernel,omitempty"`
 		Arch    string   `json:"arch,omitempty"`
-		Reason  string   `json:"reason"` // "broken", "deferred", "unmet" or "failed before"; "installed" or "in the kernel"
+		Reason  string   `json:"reason"` // "broken", "deferred", "unmet", "excluded" or "failed before"; "installed" or "in the kernel"
 		Needs   []string `json:"needs,omitempty"`
 		Circle  []string `json:"circle,omitempty"` // of modules that need each other, from this one to itself
 		Log     string   `json:"log,omitempty"`
@@ -99,6 +113,9 @@ func planJSON(p *build.Plan) jsonPlan {
 			Action: s.Action.String(), Module: i.Name, Version: i.Version, Kernel: i.Kernel, Arch: i.Arch,
 			Skip: s.Skip.String(), Reason: p.Reason(n), After: s.After,
 		})
+		if s.Part >= 0 && p.Parts[s.Part].Excluded && s.Skip == build.Needed && s.Action != build.Index {
+			j.Steps[n].Skip = "excluded by BUILD_EXCLUSIVE"
+		}
 	}
 	leaveOut := func(i dkms.Instance, reason string, needs []string, log string) {
 		j.LeftOut = append(j.LeftOut, jsonLeftOut{Module: i.Name, Version: i.Version, Kernel: i.Kernel, Arch: i.Arch, Reason: reason, Needs: needs, Log: log})
@@ -110,6 +127,9 @@ func planJSON(p *build.Plan) jsonPlan {
 			leaveOut(part.Instance, "unmet", part.Unmet, "")
 			j.LeftOut[len(j.LeftOut)-1].Circle = part.Circle
 		}
+	}
+	for _, i := range excluded(p) {
+		leaveOut(i, "excluded", nil, "")
 	}
 	for _, f := range p.Hopeless {
 		leaveOut(f.Instance, "failed before", nil, f.Log)

@@ -24,6 +24,7 @@ func TestSyncOfNothingStartsNothing(t *testing.T) {
 	}
 	dir := t.TempDir()
 	manyModules(t, dir, 3, 2)
+	choosy(t, dir+"/src/mod2-1/dkms.conf")
 	args := syncArgs(dir)
 	if out, err := alone(t, args); err == nil {
 		t.Fatalf("the first sync, which has to run make, was not ended:\n%s", out)
@@ -99,6 +100,18 @@ func watchOpens(t *testing.T, dir string) func() bool {
 			t.Fatal(err)
 		}
 		return n > 0
+	}
+}
+
+// choosy has a module not want any kernel.
+func choosy(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, append(text, "BUILD_EXCLUSIVE_KERNEL=^5\n"...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
