@@ -171,6 +171,9 @@ func (b *Builder) makeImage(ctx context.Context, image *initramfs.Image) error {
 		failure.Detail = []string{"no program to make it with is installed"}
 		return failure
 	}
+	if failure.Err = b.roomForImage(image, argv[0]); failure.Err != nil {
+		return failure
+	}
 	command := strings.Join(argv, " ")
 	b.Emit(TaskBegun{Description: "Updating " + image.Path, Command: command})
 	var out bytes.Buffer
@@ -181,6 +184,16 @@ func (b *Builder) makeImage(ctx context.Context, image *initramfs.Image) error {
 		return failure
 	}
 	return b.unnote(image.Release)
+}
+
+// roomForImage returns an error of kind NoSpace unless there is room to make an image anew. update-initramfs writes the new one beside
+// the old one; dracut and mkinitcpio make theirs among temporary files and copy it over the old one.
+func (b *Builder) roomForImage(image *initramfs.Image, program string) error {
+	need := uint64(dkms.SpaceForRecords)
+	if path.Base(program) == "update-initramfs" {
+		need += dkms.SizeOf(b.Root, image.Path)
+	}
+	return b.Tree.CheckSpace(dkms.Instance{}, path.Dir(image.Path), need)
 }
 
 // lastLines returns the end of what a program has printed.
@@ -249,26 +262,46 @@ func (b *Builder) trigger(ctx context.Context, name string) bool {
 // Images makes the boot images that are noted as due. One that has been made since by somebody else, such as the package of
 // the kernel, is not made again.
 func (b *Builder) Images(ctx context.Context) error {
-	ents, err := b.Root.ReadDir(b.notes())
-	if err != nil {
-		return nil //nolint:nilerr // none was ever due
-	}
 	var errs []error
-	for _, e := range ents {
-		errs = append(errs, b.makeUp(ctx, e.Name()))
+	for _, release := range b.notedReleases() {
+		errs = append(errs, b.makeUp(ctx, release))
 	}
 	return errors.Join(errs...)
 }
 
 // makeUp makes the image of a kernel that is noted as due, unless that is settled.
 func (b *Builder) makeUp(ctx context.Context, release string) error {
-	since, err := b.Root.Stat(b.noteOf(release))
-	if err != nil {
-		return err
-	}
-	image := initramfs.Find(b.Root, release)
-	if image == nil || image.Time.After(since.ModTime()) {
+	image := b.due(release)
+	if image == nil {
 		return b.unnote(release)
 	}
 	return b.makeImage(ctx, image)
+}
+
+// DueImages returns the kernels whose boot images Images would make.
+func (b *Builder) DueImages() []string {
+	return slices.DeleteFunc(b.notedReleases(), func(release string) bool { return b.due(release) == nil })
+}
+
+// notedReleases returns the kernels whose boot images are noted as due.
+func (b *Builder) notedReleases() []string {
+	ents, err := b.Root.ReadDir(b.notes())
+	if err != nil {
+		return nil // none was ever due
+	}
+	releases := make([]string, len(ents))
+	for n, e := range ents {
+		releases[n] = e.Name()
+	}
+	return releases
+}
+
+// due returns the image of a kernel that is noted, unless it is gone or was made since.
+func (b *Builder) due(release string) *initramfs.Image {
+	image := initramfs.Find(b.Root, release)
+	since, err := b.Root.Stat(b.noteOf(release))
+	if image == nil || err != nil || image.Time.After(since.ModTime()) {
+		return nil
+	}
+	return image
 }

@@ -2,6 +2,7 @@ package build
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"dkms-go/build/kbuild"
@@ -27,7 +28,7 @@ func (b *Builder) space(s Step) uint64 {
 	case Load:
 		return s.Archive.Size()
 	case Build:
-		return b.Tree.BuildSpace(i)
+		return max(b.Tree.BuildSpace(i), b.builtSize(i))
 	case Install:
 		return dkms.SpaceForRecords + dkms.SizeOf(b.Root, b.Tree.BaseDir(i))
 	case Uninstall, Unbuild:
@@ -36,6 +37,19 @@ func (b *Builder) space(s Step) uint64 {
 		return dkms.SpaceForRecords + b.indexSize(i.Kernel)
 	}
 	return dkms.SpaceForRecords
+}
+
+// builtSize is how many bytes the build that has just failed takes, as far as it went: its directory, and a copy of the products.
+func (b *Builder) builtSize(i dkms.Instance) uint64 {
+	dir := b.Tree.BuildDir(i.Module)
+	sum := dkms.SpaceForRecords + dkms.SizeOf(b.Root, dir)
+	_ = b.walk(dir, func(name, _ string, fi fs.FileInfo) error {
+		if fi.Mode().IsRegular() && strings.HasSuffix(name, ".ko") {
+			sum += uint64(max(0, fi.Size()))
+		}
+		return nil
+	})
+	return sum
 }
 
 // roomy has what a step has failed with say where room is needed, and how much, if that is why.
@@ -65,6 +79,6 @@ func (b *Builder) indexSize(release string) uint64 {
 // placeFull adds to what a log says of a full disk which one it is, and what is needed there.
 func (b *Builder) placeFull(i dkms.Instance, d *kbuild.Diagnosis) {
 	if d.Cause == kbuild.CauseDiskFull && d.Subject == "" && b.full() {
-		d.Subject = fmt.Sprintf("%s, where at least %s are needed", b.Tree.ModuleDir(i.Module), dkms.BytesText(b.Tree.BuildSpace(i)))
+		d.Subject = fmt.Sprintf("%s, where at least %s are needed", b.Tree.ModuleDir(i.Module), dkms.BytesText(b.space(Step{Action: Build, Instance: i})))
 	}
 }

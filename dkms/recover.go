@@ -35,6 +35,34 @@ func (t *Tree) Recover(ctx context.Context, emit Emit) error {
 	return errors.Join(errs...)
 }
 
+// Unfinished is a change that a run which is no more has left in the journal.
+type Unfinished struct {
+	What     string // for people, such as "installation of M/V for kernel K (A)"
+	Complete bool   // Recover is going to complete it; otherwise to take it back
+}
+
+// Unfinished returns what Recover would complete or take back.
+func (t *Tree) Unfinished() ([]Unfinished, error) {
+	var (
+		all  []Unfinished
+		errs []error
+	)
+	for _, l := range t.abandonedLocks() {
+		errs = append(errs, t.tryAlone(l, func() error {
+			for _, p := range []phase{begun, doing, undoing} {
+				if !t.present(t.recordFile(l.name, p)) {
+					continue
+				}
+				if r, err := t.read(l.name, p); err == nil { // Recover puts others aside
+					all = append(all, Unfinished{What: r.What, Complete: p == doing})
+				}
+			}
+			return nil
+		}))
+	}
+	return all, errors.Join(errs...)
+}
+
 // Sweep deletes what runs that are no more have left in the registry and the source tree beside the place where it was to
 // be: sources and build results that were never finished. Lock does so for what it locks. Where there is nothing of that
 // sort, which is nearly always, it only looks: a lock is a file made, written and deleted.

@@ -133,6 +133,9 @@ func newApp(m *machine, p *printer) *cli.App {
 				r := &renderer{printer: p}
 				o := newRequest(c)
 				o.changes = slices.Contains(v.options, "dry-run")
+				if o.dryRun && !o.changes { // never do what somebody only wants to be told of
+					return &dkms.Error{Kind: dkms.UnknownOption, Subject: "--dry-run"}
+				}
 				b, err := m.builder(c.Context, o, p, r)
 				if err != nil {
 					return err

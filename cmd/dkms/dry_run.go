@@ -48,6 +48,27 @@ func (s *session) showPlan(p *build.Plan) error {
 	return nil
 }
 
+// showSteps prints what a verb that is no request would do.
+func (s *session) showSteps(steps []jsonStep) error {
+	if s.json {
+		return s.printJSON(jsonPlan{Goal: s.verb, Steps: append([]jsonStep{}, steps...)})
+	}
+	for _, step := range steps {
+		words := []string{step.Action}
+		if step.Module != "" {
+			words = append(words, step.Module+"/"+step.Version)
+		}
+		if step.Kernel != "" {
+			words = append(words, "for kernel "+step.Kernel)
+		}
+		if step.Arch != "" {
+			words = append(words, "("+step.Arch+")")
+		}
+		s.say("%s", strings.Join(append(words, strings.Fields(step.What)...), " "))
+	}
+	return nil
+}
+
 // excluded lists what BUILD_EXCLUSIVE directives keep from being built.
 func excluded(p *build.Plan) []dkms.Instance {
 	var is []dkms.Instance
@@ -83,6 +104,7 @@ type (
 		Version string `json:"version,omitempty"`
 		Kernel  string `json:"kernel,omitempty"`
 		Arch    string `json:"arch,omitempty"`
+		What    string `json:"what,omitempty"`   // of verbs that are no requests
 		Skip    string `json:"skip,omitempty"`   // why there is nothing to do
 		Reason  string `json:"reason,omitempty"` // why there is
 		After   []int  `json:"after,omitempty"`

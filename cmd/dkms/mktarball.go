@@ -14,7 +14,7 @@ func mktarballVerb() verb {
 		name: "mktarball", about: "put a module and its builds into an archive",
 		usage: "mktarball MODULE/VERSION [OPTION]...",
 		options: []string{
-			"module", "v", "kernelver", "arch", "all", "archive", "binaries-only", "source-only", "c",
+			"module", "v", "kernelver", "arch", "all", "archive", "binaries-only", "source-only", "c", "dry-run", "json",
 		},
 		run: func(ctx context.Context, s *session) error { return s.mktarball(ctx) },
 	}
@@ -40,6 +40,9 @@ func (s *session) mktarball(ctx context.Context) error {
 	// A module without sources has nothing but binaries.
 	p := build.Packing{Module: s.module, Targets: ts, NoSource: s.binariesOnly || s.Tree.BinariesOnly(s.module) && !s.sourceOnly}
 	s.place(&p)
+	if s.dryRun {
+		return s.showPacking(p)
+	}
 	return s.Pack(ctx, p)
 }
 
@@ -60,4 +63,16 @@ func (s *session) place(p *build.Packing) {
 	}
 	dir := path.Join(s.Tree.ModuleDir(s.module), "tarball")
 	p.Root, p.File, p.Shown = s.root, path.Join(dir, name), dir+"//"+name
+}
+
+// showPacking prints what would be packed.
+func (s *session) showPacking(p build.Packing) error {
+	steps := []jsonStep{}
+	for _, t := range p.Targets {
+		steps = append(steps, jsonStep{Action: s.verb, Module: p.Module.Name, Version: p.Module.Version, Kernel: t.Kernel, Arch: t.Arch, What: "into " + p.Shown})
+	}
+	if !p.NoSource {
+		steps = append(steps, jsonStep{Action: s.verb, Module: p.Module.Name, Version: p.Module.Version, What: "sources into " + p.Shown})
+	}
+	return s.showSteps(steps)
 }
