@@ -1,13 +1,16 @@
 package hooks_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -145,6 +148,28 @@ func TestWatcherUnderLoad(t *testing.T) { //nolint:paralleltest // measures this
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	if text := watching(); text != "" {
+		t.Errorf("after Run these are at work:\n%s", text)
+	}
+}
+
+// watching returns the stacks of goroutines that watch, but for those that are about to end.
+func watching() string {
+	var text string
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+		var all bytes.Buffer
+		_ = pprof.Lookup("goroutine").WriteTo(&all, 2)
+		text = ""
+		for stack := range strings.SplitSeq(all.String(), "\n\n") {
+			if strings.Contains(stack, "fsnotify") || strings.Contains(stack, "dkms-go/hooks.") {
+				text += stack + "\n\n"
+			}
+		}
+		if text == "" {
+			break
+		}
+	}
+	return text
 }
 
 // The watched directory goes, with the watch on it, and comes again.

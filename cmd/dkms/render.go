@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -309,9 +310,9 @@ func signing(m sign.Message) string {
 	case sign.HalfPair:
 		return fmt.Sprintf("%s exists but %s does not; restore the missing one or move the other away%s", m.Have, m.Missing, unsigned)
 	case sign.KeyNotGenerated:
-		return "Key file " + m.Path + " not found and can't be generated" + unsigned
+		return "Key file " + m.Path + " not found and can't be generated" + unsigned + noRoomForKey(m.Path, m.Err)
 	case sign.CertNotGenerated:
-		return "Certificate file " + m.Path + " not found and can't be generated" + unsigned
+		return "Certificate file " + m.Path + " not found and can't be generated" + unsigned + noRoomForKey(m.Path, m.Err)
 	case sign.KeyUnreadable:
 		return fmt.Sprintf("Key file %s cannot be used: %v%s", m.Path, m.Err, unsigned)
 	case sign.CertificateUnreadable:
@@ -329,3 +330,14 @@ func signing(m sign.Message) string {
 	}
 	return fmt.Sprint(m)
 }
+
+// noRoomForKey is what there is to add when a key or a certificate could not be made for want of room.
+func noRoomForKey(file string, err error) string {
+	if !dkms.IsFull(err) {
+		return ""
+	}
+	return fmt.Sprintf("\nNo space left in %s. Needed: %s.", path.Dir(file), dkms.BytesText(keySpace))
+}
+
+// keySpace is room enough for a key with its certificate, and what is written beside them meanwhile.
+const keySpace = 32 << 10
