@@ -42,7 +42,7 @@ func (s *session) status(ctx context.Context) error {
 					s.renderer.problem(build.ConfProblem{Problem: p})
 				}
 			}
-			s.say("%s%s", statusLine(e), s.unsignedRemark(e))
+			s.say("%s%s", statusLine(e), s.remarks(ctx, e))
 			if e.State == dkms.Broken {
 				s.brokenModule(e.Instance.Module)
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"dkms-go/dkms"
 )
@@ -22,11 +23,12 @@ type statusEntry struct {
 
 	Package string `json:"package,omitempty"` // brings the headers that are waited for, where that is known
 
-	Unsigned  *bool  `json:"unsigned,omitempty"` // a module file of the build has no signature
-	Originals bool   `json:"original_modules,omitempty"`
-	Missing   bool   `json:"missing,omitempty"`
-	Differs   bool   `json:"differs,omitempty"`
-	Error     string `json:"error,omitempty"`
+	Stale     []string `json:"stale,omitempty"`    // what has changed since the build was made
+	Unsigned  *bool    `json:"unsigned,omitempty"` // a module file of the build has no signature
+	Originals bool     `json:"original_modules,omitempty"`
+	Missing   bool     `json:"missing,omitempty"`
+	Differs   bool     `json:"differs,omitempty"`
+	Error     string   `json:"error,omitempty"`
 }
 
 // statusJSON is status for programs.
@@ -38,7 +40,7 @@ func (s *session) statusJSON(ctx context.Context) error {
 			return err
 		}
 		for _, e := range es {
-			list.Modules = append(list.Modules, s.statusEntry(e))
+			list.Modules = append(list.Modules, s.statusEntry(ctx, e))
 		}
 		if !s.HasWeakModules() {
 			continue
@@ -53,7 +55,7 @@ func (s *session) statusJSON(ctx context.Context) error {
 	return s.waitingJSON(ctx, &list)
 }
 
-func (s *session) statusEntry(e dkms.Entry) statusEntry {
+func (s *session) statusEntry(ctx context.Context, e dkms.Entry) statusEntry {
 	i := e.Instance
 	j := statusEntry{
 		Module: i.Name, Version: i.Version, State: e.State.String(),
@@ -66,6 +68,7 @@ func (s *session) statusEntry(e dkms.Entry) statusEntry {
 		return j
 	}
 	j.Kernel, j.Arch = i.Kernel, i.Arch
+	j.Stale = s.stale(ctx, i)
 	if names, err := s.Unsigned(i); err == nil {
 		unsigned := len(names) > 0
 		j.Unsigned = &unsigned
@@ -73,13 +76,26 @@ func (s *session) statusEntry(e dkms.Entry) statusEntry {
 	return j
 }
 
-// unsignedRemark follows a line of status on a terminal. Elsewhere the line is that of dkms 3.4.
-func (s *session) unsignedRemark(e dkms.Entry) string {
+// remarks follow a line of status on a terminal. Elsewhere the line is that of dkms 3.4.
+func (s *session) remarks(ctx context.Context, e dkms.Entry) string {
 	if e.State < dkms.Built || !s.terminal {
 		return ""
 	}
-	if names, err := s.Unsigned(e.Instance); err != nil || len(names) == 0 {
-		return ""
+	text := ""
+	if names := s.stale(ctx, e.Instance); len(names) > 0 {
+		text = " (stale: " + strings.Join(names, ", ") + ")"
 	}
-	return " (unsigned)"
+	if names, err := s.Unsigned(e.Instance); err == nil && len(names) > 0 {
+		text += " (unsigned)"
+	}
+	return text
+}
+
+// stale returns what has changed since i was built; nothing where that cannot be told.
+func (s *session) stale(ctx context.Context, i dkms.Instance) []string {
+	names, err := s.Stale(ctx, i)
+	if err != nil {
+		return nil
+	}
+	return names
 }
