@@ -116,6 +116,11 @@ func (b *Builder) installOptions(i dkms.Instance, emit dkms.Emit) dkms.InstallOp
 // uninstall takes an instance out of its kernel (do_uninstall in dkms.in).
 func (w *work) uninstall(ctx context.Context, s Step) error {
 	i := s.Instance
+	if w.comesBack(s) {
+		if err := w.checkReplacement(ctx, i); err != nil {
+			return err
+		}
+	}
 	w.Emit(dkms.UninstallBegun{Instance: i})
 	c, k, err := w.conf(ctx, i, "", false)
 	if err != nil {
@@ -146,6 +151,40 @@ func (w *work) uninstall(ctx context.Context, s Step) error {
 	}
 	w.afterwards(cleanup)
 	return nil
+}
+
+// comesBack reports whether what a step takes out of a kernel is put in again, as it is built now, by the plan.
+func (w *work) comesBack(s Step) bool {
+	for _, next := range w.plan.Steps[w.number+1:] {
+		if next.Instance != s.Instance {
+			continue
+		}
+		return s.Implied && next.Action == Install && next.Skip == Needed
+	}
+	return false
+}
+
+// checkReplacement looks for what would keep a build from being installed, before what is installed is taken out for it.
+func (w *work) checkReplacement(ctx context.Context, i dkms.Instance) error {
+	c, k, err := w.conf(ctx, i, "", true)
+	if err != nil {
+		return err
+	}
+	ps, err := w.placements(ctx, c, k, false)
+	if err != nil {
+		return err
+	}
+	if err := w.Tree.CheckBuilt(i, ps); err != nil {
+		return err
+	}
+	f, err := w.Conf.Framework(ctx, k.Release)
+	if err != nil {
+		return err
+	}
+	if err := w.checkSigned(ctx, i, k, f.TrySignModules); err != nil {
+		return err
+	}
+	return w.Tree.CheckSpace(i, w.Tree.KernelDir(i.Kernel), w.space(Step{Action: Install, Instance: i}))
 }
 
 // changed notes that the indexes of a kernel are out of date, and whether i is installed now.
