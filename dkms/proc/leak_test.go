@@ -45,7 +45,7 @@ func TestRunLeavesNoGoroutines(t *testing.T) { //nolint:paralleltest // it looks
 			if text := ours(); text != "" {
 				t.Errorf("%s, ended %s: these are at work:\n%s", mode, end, text)
 			}
-			if !seen.called {
+			if !seen.called && e.timeout == 0 { // the time may be over before it has begun
 				t.Errorf("%s, ended %s: it did not run", mode, end)
 			}
 		}
