@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -205,11 +206,14 @@ func (p *place) through(t *testing.T, refuses func(string, sysroot.Step) error, 
 	if err != nil {
 		t.Fatal(err)
 	}
+	var mu sync.Mutex // trees are copied by several goroutines
 	step, failed := 0, false
 	p.open(root.Before(func(s sysroot.Step) error {
 		if strings.Contains(s.Path, "/.lock") {
 			return nil // a lock is given back by the kernel
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if step++; fails != nil {
 			if err := fails(step); err != nil {
 				failed = true
