@@ -13,7 +13,7 @@ type (
 		Part   Part
 		Number int
 	}
-	// PartEnded closes a part.
+	// PartEnded closes a part. Parts that are rebuilt because of another one begin and end inside of it.
 	PartEnded struct {
 		Part   Part
 		Number int

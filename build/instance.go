@@ -229,7 +229,7 @@ func (w *work) finishProduct(ctx context.Context, i dkms.Instance, c *conf.Modul
 	}
 	if p.signer != nil {
 		w.Emit(Signing{Path: product.Path})
-		err := w.sign(ctx, p.signer, tree.Outside(product.Path))
+		err := w.sign(ctx, p.signer.Inside(w.signRunner(tree.Place), tree.Outside), product.Path)
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}

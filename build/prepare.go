@@ -155,7 +155,7 @@ func (b *Builder) signRequest(ctx context.Context, k *kernel.Kernel, emit dkms.E
 	}
 	o := b.Tree.Options()
 	return sign.Request{
-		Root: b.Root, Runner: b.signRunner(), Passphrase: b.Passphrase, Image: b.image(), Distribution: string(o.Distribution), Env: b.Env,
+		Root: b.Root, Runner: b.signRunner(b.atTop), Passphrase: b.Passphrase, Image: b.image(), Distribution: string(o.Distribution), Env: b.Env,
 		Release: k.Release, InstallTree: o.InstallTree, Headers: k.Headers, Config: k.Config, ConfigValue: k.ConfigValue,
 		SignFile: f.SignFile, SigningKey: f.MokSigningKey, Certificate: f.MokCertificate, TrySignModules: f.TrySignModules,
 		InChroot: b.jail().InChroot,
@@ -188,13 +188,17 @@ func (b *Builder) jail() sign.Jail {
 	return sign.Jail{Env: b.Env, Proc: b.Host.Root.Path("/proc"), Top: b.Host.Root.Dir(), UID: b.Host.UID}
 }
 
-// signRunner returns a function that runs programs that sign. They alone may learn the passphrase.
-func (b *Builder) signRunner() sign.Runner {
+// signRunner returns a function that runs programs that sign, where place puts them. They alone may learn the passphrase.
+func (b *Builder) signRunner(place func(proc.Cmd) proc.Cmd) sign.Runner {
 	return func(ctx context.Context, argv, extra []string, out io.Writer) error {
-		return b.Runner.Run(ctx, proc.Cmd{
-			Args: argv, Dir: "/", Env: slices.Concat(b.Env, extra), Root: b.Root.Dir(), Stdout: out, Stderr: out,
-		})
+		return b.Runner.Run(ctx, place(proc.Cmd{Args: argv, Env: slices.Concat(b.Env, extra), Stdout: out, Stderr: out}))
 	}
+}
+
+// atTop has a command run in the root.
+func (b *Builder) atTop(c proc.Cmd) proc.Cmd {
+	c.Dir, c.Root = "/", b.Root.Dir()
+	return c
 }
 
 // run returns a function that runs programs below the host directory root, with the environment of children.

@@ -18,13 +18,13 @@ type sequence struct {
 	mu          sync.Mutex
 	waiting     [][]dkms.Event // by step
 	ended       []bool
-	front       int  // the first step that has not ended
-	part        int  // the part whose events are going through, or -1
-	interrupted bool // somebody has been told that the run was interrupted
+	front       int   // the first step that has not ended
+	open        []int // the part whose events are going through, last, and those that it is inside of
+	interrupted bool  // somebody has been told that the run was interrupted
 }
 
 func newSequence(p *Plan, emit dkms.Emit) *sequence {
-	return &sequence{plan: p, emit: emit, waiting: make([][]dkms.Event, len(p.Steps)), ended: make([]bool, len(p.Steps)), part: -1}
+	return &sequence{plan: p, emit: emit, waiting: make([][]dkms.Event, len(p.Steps)), ended: make([]bool, len(p.Steps))}
 }
 
 // emitter returns where the events of a step go.
@@ -56,7 +56,7 @@ func (q *sequence) end(n int) {
 	}
 }
 
-// close ends the part that is open.
+// close ends the parts that are open.
 func (q *sequence) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -86,16 +86,23 @@ func (q *sequence) pass(e dkms.Event) {
 
 // enter tells that the steps of another part begin. A part whose steps are all blocked is never entered.
 func (q *sequence) enter(part int) {
-	if part == q.part {
+	for last := len(q.open) - 1; last >= 0 && !q.within(part, q.open[last]); last-- {
+		q.emit(PartEnded{Part: q.plan.Parts[q.open[last]], Number: q.open[last]})
+		q.open = q.open[:last]
+	}
+	if part < 0 || len(q.open) > 0 && q.open[len(q.open)-1] == part {
 		return
 	}
-	if q.part >= 0 {
-		q.emit(PartEnded{Part: q.plan.Parts[q.part], Number: q.part})
+	q.open = append(q.open, part)
+	q.emit(PartBegun{Part: q.plan.Parts[part], Number: part})
+}
+
+// within reports whether a part is another one or inside of it, as is the rebuilding of what was built with the other's module.
+func (q *sequence) within(part, other int) bool {
+	for part >= 0 && part != other && q.plan.Parts[part].Why == Rebuilt {
+		part = q.plan.Parts[part].Needs[0]
 	}
-	q.part = part
-	if part >= 0 {
-		q.emit(PartBegun{Part: q.plan.Parts[part], Number: part})
-	}
+	return part == other
 }
 
 // Printed is what a program of a step has printed while other steps were at work.

@@ -13,10 +13,8 @@ import (
 // *TimeoutError. It waits for a token if there is a jobserver, and lets make
 // draw more with jobserved.
 func (t *Tree) run(ctx context.Context, what string, c proc.Cmd, jobserved bool) (err error) {
-	c.Dir, c.Env, c.Root = t.job.BuildDir, t.env, t.job.Root.Dir()
-	if t.point != nil {
-		c.Private = &proc.Private{Binds: []proc.Bind{{Source: t.dir, Target: t.job.BuildDir}}}
-	}
+	c = t.Place(c)
+	c.Env = t.env
 	server := t.job.Jobserver
 	switch {
 	case jobserved:
@@ -42,6 +40,16 @@ func (t *Tree) run(ctx context.Context, what string, c proc.Cmd, jobserved bool)
 		return &TimeoutError{After: t.job.Timeout, Step: what, Log: t.logPath(), err: err}
 	}
 	return err
+}
+
+// Place puts a command into the build directory, where it sees what commands of
+// the build see.
+func (t *Tree) Place(c proc.Cmd) proc.Cmd {
+	c.Dir, c.Root = t.job.BuildDir, t.job.Root.Dir()
+	if t.point != nil {
+		c.Private = &proc.Private{Binds: []proc.Bind{{Source: t.dir, Target: t.job.BuildDir}}}
+	}
+	return c
 }
 
 // killed tells whether make may have been kept from returning its tokens: it did

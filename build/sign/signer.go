@@ -65,6 +65,29 @@ func (s *Signer) Elsewhere(root *sysroot.Root) *Signer {
 	return &Signer{Command: s.Command, Hash: s.Hash, method: &there}
 }
 
+// Inside returns a signer for files of a build directory that may lie elsewhere:
+// run runs programs where they see the files, and outside returns where a file
+// is for everybody else.
+func (s *Signer) Inside(run Runner, outside func(abs string) string) *Signer {
+	inside := &Signer{Command: s.Command, Hash: s.Hash, method: elsewhere{s.method, outside}}
+	if p, ok := s.method.(*program); ok {
+		there := *p
+		there.run = run
+		inside.method = &there
+	}
+	return inside
+}
+
+// elsewhere signs files that lie elsewhere.
+type elsewhere struct {
+	method
+	outside func(abs string) string
+}
+
+func (e elsewhere) sign(ctx context.Context, abs string) (output string, err error) {
+	return e.method.sign(ctx, e.outside(abs))
+}
+
 // Sign appends a signature to the module file at abs, in place. The error is a
 // *FailedError.
 func (s *Signer) Sign(ctx context.Context, abs string) error {
