@@ -65,10 +65,23 @@ func (w *work) job(i dkms.Instance, c *conf.Module, k *kernel.Kernel, records []
 		Root: w.Root, Runner: w.Runner,
 		Name: i.Name, Version: i.Version, Conf: c, Records: records, Kernel: k,
 		Source: w.Tree.SourceLink(i.Module), BuildDir: w.Tree.BuildDir(i.Module), Overrides: overrides(i.Module),
-		Jobs: w.Options.Jobs, Jobserver: w.workshop.tokens, Private: w.workshop.private, Began: w.workshop.began,
+		Jobs: w.Options.Jobs, Jobserver: w.workshop.tokens, Private: w.workshop.private, Began: w.workshop.began, Yields: w.yields,
 		Timeout: w.timeout(), Env: w.Env, BuildEnvironment: w.Framework.BuildEnvironment,
 		Release: w.Release, Quiet: quiet(c), Now: w.Now, Report: w.task, Stderr: w.Stderr,
 	}
+}
+
+// yields reports whether a step after this one in the plan has left its build directory already, at the place for one that
+// has failed: the last one stays, whichever fails first.
+func (w *work) yields() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.plan.Steps[w.number].Instance.Module
+	if n, ok := w.left[m]; ok && n > w.number {
+		return true
+	}
+	w.left[m] = w.number
+	return false
 }
 
 // overrides is where an administrator keeps patches and scripts for a module.
@@ -154,7 +167,7 @@ func (w *work) explain(failure error) error {
 	if !errors.As(failure, &e) || e.Log == "" {
 		return failure
 	}
-	log, err := w.Root.Open(e.Log)
+	log, err := w.Root.Open(w.ownLog(e))
 	if err != nil {
 		return failure
 	}
@@ -163,6 +176,16 @@ func (w *work) explain(failure error) error {
 	w.placeFull(e.Instance, &d)
 	e.Diagnosis = dkms.Diagnosis{Cause: string(d.Cause), Subject: d.Subject, Lines: d.Lines}
 	return failure
+}
+
+// ownLog is where the log of a build that has failed lies. At the place that people are told of there may be that of another
+// kernel by now.
+func (w *work) ownLog(e *dkms.Error) string {
+	own := path.Join(kbuild.PrivateDir(w.Tree.BuildDir(e.Instance.Module), e.Instance.Kernel, e.Instance.Arch), "make.log")
+	if _, err := w.Root.Stat(own); e.Log == "" || !w.workshop.private || err != nil {
+		return e.Log
+	}
+	return own
 }
 
 // remember notes that a build has failed, so that nothing tries it again until something has changed. An interruption is no
@@ -174,7 +197,7 @@ func (w *work) remember(ctx context.Context, i dkms.Instance, in dkms.Inputs, fa
 	f := dkms.Failure{Instance: i, Inputs: in, Message: failure.Error(), Time: w.Now()}
 	var e *dkms.Error
 	if errors.As(failure, &e) {
-		f.Log, f.Diagnosis = e.Log, e.Diagnosis
+		f.Log, f.Diagnosis = w.ownLog(e), e.Diagnosis
 	}
 	if w.full() || dkms.IsFull(failure) || f.Diagnosis.Cause == string(kbuild.CauseDiskFull) {
 		f.Inputs = dkms.Inputs{} // nothing is like that, so it is tried again

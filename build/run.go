@@ -32,8 +32,8 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		dirty:    map[string]map[dkms.Instance]bool{},
 		touches:  map[string][]touch{},
 		cleanup:  map[int][]func(dkms.Emit) error{}, lasts: map[string]bool{},
-		quiet: map[int]bool{},
-		late:  map[Target]*preparation{}, notSigned: map[dkms.Instance]bool{},
+		quiet: map[int]bool{}, left: map[dkms.Module]int{},
+		late: map[Target]*preparation{}, notSigned: map[dkms.Instance]bool{},
 	}
 	for n := range r.steps {
 		r.steps[n] = newProgress()
@@ -104,6 +104,7 @@ type run struct {
 	dirty     map[string]map[dkms.Instance]bool // by kernel: what changed since its indexes were written; installed instances
 	lasts     map[string]bool                   // by kernel: whether changes of this run cannot be taken back
 	cleanup   map[int][]func(dkms.Emit) error   // by part: what remains to be done after the indexes are written
+	left      map[dkms.Module]int               // the step whose build directory is left at T/M/V/build, because it has failed
 	quiet     map[int]bool                      // by part: the module is one of upstream's test modules
 
 	installing perKernel

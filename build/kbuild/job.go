@@ -42,6 +42,10 @@ type Job struct {
 	// left at BuildDir goes, as with upstream; what one left since then stays.
 	// Private builds heed it; the zero value lets all go.
 	Began time.Time
+	// Yields tells whether the build that has failed is not to be the one that
+	// lies at BuildDir, because another one there shall stay. It is asked when it
+	// is the turn of that build. Nil: it always is, in place of what is there.
+	Yields func() bool
 	// Timeout is how long the commands of this build may take together. The time
 	// that they wait for tokens does not count. Zero means for ever.
 	Timeout time.Duration

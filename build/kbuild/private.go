@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -112,7 +113,8 @@ func (t *Tree) Discard() error {
 }
 
 // Keep leaves the build directory at BuildDir, for somebody to see why what came
-// after the build has failed. What another build has left there goes.
+// after the build has failed. What another build has left there goes, unless
+// this one yields: then its log only is kept, in the private directory.
 func (t *Tree) Keep() error {
 	if t.point == nil {
 		return nil
@@ -128,6 +130,9 @@ func (t *Tree) Keep() error {
 	if err := flock(turn, unix.LOCK_EX); err != nil {
 		return err
 	}
+	if t.job.Yields != nil && t.job.Yields() {
+		return t.empty(t.dir, log)
+	}
 	if err := t.publish(); err != nil {
 		return err
 	}
@@ -140,7 +145,6 @@ func (t *Tree) Keep() error {
 		err = nil // the build has removed its own log
 	}
 	t.dir = t.job.BuildDir
-	t.log.abs = path.Join(t.dir, log)
 	return err
 }
 
@@ -190,14 +194,17 @@ func (t *Tree) failed(ctx context.Context, err error) error {
 	return errors.Join(ctx.Err(), t.empty(t.dir))
 }
 
-// empty removes what is in a directory, but not the directory.
-func (t *Tree) empty(dir string) error {
+// empty removes what is in a directory, but for some names, and not the directory.
+func (t *Tree) empty(dir string, but ...string) error {
 	entries, err := t.job.Root.ReadDir(dir)
 	if err != nil {
 		return nil //nolint:nilerr // there is none
 	}
 	var errs []error
 	for _, e := range entries {
+		if slices.Contains(but, e.Name()) {
+			continue
+		}
 		errs = append(errs, t.job.Root.RemoveAll(path.Join(dir, e.Name())))
 	}
 	return errors.Join(errs...)

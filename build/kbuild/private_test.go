@@ -173,6 +173,35 @@ func TestPrivateFailures(t *testing.T) {
 	}
 }
 
+// A build that yields leaves its log to itself, and the directory to another one.
+func TestPrivateYields(t *testing.T) {
+	t.Parallel()
+	needPrivacy(t)
+	s, began := newSite(t, "yields", simple("yields", "MAKE=false")), time.Now()
+	for _, test := range []struct {
+		release string
+		yields  func() bool
+		want    string // whose log lies in the build directory
+	}{
+		{"1-a", nil, "1-a"},
+		{"1-b", func() bool { return false }, "1-b"},
+		{"1-c", func() bool { return true }, "1-b"},
+	} {
+		job := s.forKernel(t, test.release)
+		job.Yields, job.Began = test.yields, began
+		if _, err := kbuild.Build(t.Context(), job); err == nil {
+			t.Fatal("Build has not failed")
+		}
+		if log := s.log(t); !strings.Contains(log, "for kernel "+test.want+" ") {
+			t.Errorf("after %s, want the log of %s, got:\n%s", test.release, test.want, log)
+		}
+		own := kbuild.PrivateDir(s.job.BuildDir, test.release, "x86_64")
+		if log := readFile(t, own+"/make.log"); !strings.Contains(log, "for kernel "+test.release+" ") || names(t, own) != "make.log" {
+			t.Errorf("%s holds %s, log:\n%s", own, names(t, own), log)
+		}
+	}
+}
+
 // What an earlier run has left goes when a build begins, what this run has left
 // does not.
 func TestPrivateLeftBefore(t *testing.T) {
@@ -230,8 +259,8 @@ func TestPrivateInTheWay(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if err := tree.Keep(); err != nil || tree.Log() != s.job.BuildDir+"/make.log" {
-			t.Errorf("Keep: %v, log at %s", err, tree.Log())
+		if err := tree.Keep(); err != nil || readFile(t, tree.Log()) != s.log(t) {
+			t.Errorf("Keep: %v, log at %s is not that at %s", err, tree.Log(), s.job.BuildDir)
 		}
 		size(t, s.job.BuildDir+"/hello.ko")
 	}

@@ -34,7 +34,8 @@ type Product struct {
 	Path   string // as commands of the build see it, and upstream's messages spell it; see Tree.Outside
 }
 
-// Log is the path of make.log, where it lies now.
+// Log is the path of make.log, where it lies now; of a private build that has
+// failed, the one that nobody else replaces.
 func (t *Tree) Log() string { return t.log.abs }
 
 // logPath is where make.log is to be found after a failure.
