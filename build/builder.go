@@ -63,7 +63,6 @@ type Builder struct {
 	looked  sync.Map // path to digest, see looks
 	found   sync.Map // name of a program to its path, see program
 	read    sync.Map // path and looks to digest, see kernelFile
-	asked   sync.Map // path and looks of a compiler to its version, see compilerVersion
 
 	now      *conf.Loader // see snapshot
 	makeOnce sync.Once

@@ -1,11 +1,10 @@
 package build
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -22,7 +21,7 @@ import (
 	"dkms-go/dkms/proc"
 )
 
-// inputs finds out what a build of i would be made from now. It reads all of it, and asks the compiler for its version.
+// inputs finds out what a build of i would be made from now. It reads all of it.
 func (b *Builder) inputs(ctx context.Context, i dkms.Instance, c *conf.Module, k *kernel.Kernel) (dkms.Inputs, error) {
 	in := dkms.Inputs{Stamp: b.stamp(i, k), Directives: c.Digest()}
 	var err error
@@ -38,8 +37,10 @@ func (b *Builder) inputs(ctx context.Context, i dkms.Instance, c *conf.Module, k
 	if in.Config, err = b.kernelFile(ctx, k.Config); err != nil {
 		return in, err
 	}
-	in.Compiler = b.compilerVersion(ctx, k)
-	return in, ctx.Err()
+	if program := b.compiler(k); program != "" { // what it says of its version is in it, too
+		in.Compiler, err = b.kernelFile(ctx, program)
+	}
+	return in, errors.Join(err, ctx.Err())
 }
 
 // Stale returns what has changed since i was built, in the words that users see; nil when nothing has, or when it is not
@@ -224,24 +225,4 @@ func (b *Builder) program(name string) string {
 	}
 	b.found.Store(name, abs)
 	return abs
-}
-
-// compilerVersion returns the first line that the compiler prints about itself. It asks once.
-func (b *Builder) compilerVersion(ctx context.Context, k *kernel.Kernel) string {
-	program := b.compiler(k)
-	if program == "" {
-		return ""
-	}
-	key := program + "\x00" + b.looks(program)
-	if s, ok := b.asked.Load(key); ok {
-		return s.(string)
-	}
-	var out bytes.Buffer
-	if err := b.run(b.Root.Dir())(ctx, []string{program, "--version"}, &out); err != nil {
-		return ""
-	}
-	line, _ := bufio.NewReader(&out).ReadString('\n')
-	line = strings.TrimSpace(line)
-	b.asked.Store(key, line)
-	return line
 }

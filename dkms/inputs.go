@@ -18,7 +18,7 @@ type Inputs struct {
 	Directives string `json:"directives"` // what dkms.conf and its override files come to for this kernel
 	Symvers    string `json:"symvers"`    // Module.symvers of the headers
 	Config     string `json:"config"`     // auto.conf of the headers
-	Compiler   string `json:"compiler"`   // the first line that the compiler prints with --version
+	Compiler   string `json:"compiler"`   // the program that compiles
 
 	// Stamp is a digest of names, sizes, times and inode numbers of all of it. While that is the same nothing need be read.
 	Stamp string `json:"stamp"`
