@@ -49,15 +49,22 @@ func (w *work) install(ctx context.Context, s Step) error {
 	if err := w.script(ctx, i, "pre_install", c.PreInstall); err != nil && !o.Force {
 		return &dkms.Error{Kind: dkms.PreInstallFailed, Instance: i, Err: err}
 	}
+	touched := ps
+	if w.renews(s) {
+		if touched, err = w.placements(ctx, c, k, true); err != nil {
+			return err
+		}
+		o.Replace, o.Leaving = false, &dkms.Leaving{Placements: touched, Owned: w.owned(ctx)}
+	}
 	_, noneBefore := w.Root.Lstat(w.Tree.ActiveLink(i))
 	err = w.place(ctx, s, ps, find(k, ps), o)
 	var (
 		meanwhile *doneMeanwhileError
 		refused   *dkms.Error
 	)
-	if !errors.As(err, &meanwhile) && w.Tree.Installed(i) { // also when what the previous version left could not be tidied up
+	if !errors.As(err, &meanwhile) && (err == nil || w.Tree.Current(i)) { // also when what the previous version left could not be tidied up
 		w.changed(i, true)
-		w.touched(i, ps)
+		w.touched(i, touched)
 		if noneBefore == nil {
 			w.last(i.Kernel)
 		}
@@ -65,12 +72,22 @@ func (w *work) install(ctx context.Context, s Step) error {
 	if w.plan.Request.Goal == Sync && errors.As(err, &refused) && refused.Kind == dkms.NothingInstalled {
 		return &doneMeanwhileError{InKernel}
 	}
+	if err != nil && o.Leaving != nil {
+		w.weakModules(context.WithoutCancel(ctx), i, c, touched, true) // what was to be replaced is still there
+	}
 	if err != nil {
 		return err
 	}
 	w.weakModules(ctx, i, c, ps, true)
 	_ = w.script(ctx, i, "post_install", c.PostInstall) // its status has never counted
 	return cmp.Or(ctx.Err(), w.Tree.ForgetFailure(i))
+}
+
+// renews reports whether a step puts an instance in the place of what an earlier step has only told of taking out.
+func (w *work) renews(s Step) bool {
+	return s.Replace && slices.ContainsFunc(w.plan.Steps[:w.number], func(before Step) bool {
+		return before.Action == Uninstall && before.Replace && before.Instance == s.Instance
+	})
 }
 
 // find looks for files of the modules to be placed below the directory of a kernel.
@@ -113,10 +130,11 @@ func (b *Builder) installOptions(i dkms.Instance, emit dkms.Emit) dkms.InstallOp
 	return o
 }
 
-// uninstall takes an instance out of its kernel (do_uninstall in dkms.in).
+// uninstall takes an instance out of its kernel (do_uninstall in dkms.in). What a later step puts something else in place of
+// stays until then: there is only told of it.
 func (w *work) uninstall(ctx context.Context, s Step) error {
 	i := s.Instance
-	if w.comesBack(s) {
+	if s.Replace {
 		if err := w.checkReplacement(ctx, i); err != nil {
 			return err
 		}
@@ -130,22 +148,26 @@ func (w *work) uninstall(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	var wasActive bool
+	o := dkms.UninstallOptions{Owned: w.owned(ctx), Before: func() { w.weakModules(ctx, i, c, ps, false) }}
+	var cleanup func(dkms.Emit) error
 	err = w.holding(ctx, func() (err error) {
-		wasActive, err = w.Tree.Uninstall(i, ps, dkms.UninstallOptions{
-			Owned:  w.owned(ctx),
-			Before: func() { w.weakModules(ctx, i, c, ps, false) },
-		}, w.Emit)
+		if s.Replace {
+			cleanup, err = w.tellUninstall(i, ps, o)
+			return err
+		}
+		wasActive, err := w.Tree.Uninstall(i, ps, o, w.Emit)
+		cleanup = func(emit dkms.Emit) error { return w.Tree.Cleanup(i, wasActive, emit) }
 		return err
 	}, dkms.ModuleLock(i.Module).Shared(), dkms.KernelLock(i.Kernel))
-	w.changed(i, false)
-	w.touched(i, ps)
-	w.last(i.Kernel)
+	if !s.Replace {
+		w.changed(i, false)
+		w.touched(i, ps)
+		w.last(i.Kernel)
+	}
 	if err != nil {
 		return err
 	}
 	_ = w.script(ctx, i, "post_remove", c.PostRemove) // its status has never counted
-	cleanup := func(emit dkms.Emit) error { return w.Tree.Cleanup(i, wasActive, emit) }
 	if w.plan.Request.Goal == Vacate {
 		return w.holding(context.WithoutCancel(ctx), func() error { return cleanup(w.Emit) }, dkms.KernelLock(i.Kernel))
 	}
@@ -153,21 +175,30 @@ func (w *work) uninstall(ctx context.Context, s Step) error {
 	return nil
 }
 
-// comesBack reports whether what a step takes out of a kernel is put in again, as it is built now, by the plan.
-func (w *work) comesBack(s Step) bool {
-	for _, next := range w.plan.Steps[w.number+1:] {
-		if next.Instance != s.Instance {
-			continue
+// tellUninstall tells of an uninstallation that is going to be part of an installation; cleanup tells of its end.
+func (w *work) tellUninstall(i dkms.Instance, ps []dkms.Placement, o dkms.UninstallOptions) (cleanup func(dkms.Emit) error, err error) {
+	tidied, err := w.Tree.TellUninstall(i, ps, o, w.Emit)
+	return func(emit dkms.Emit) error {
+		for _, e := range tidied {
+			emit(e)
 		}
-		return s.Implied && next.Action == Install && next.Skip == Needed
-	}
-	return false
+		return nil
+	}, err
 }
 
-// checkReplacement looks for what would keep a build from being installed, before what is installed is taken out for it.
+// checkReplacement looks for what would keep a build from being installed, before anything is told of what it replaces. Of its
+// dkms.conf it tells only what is wrong; the rest is told where it always is.
 func (w *work) checkReplacement(ctx context.Context, i dkms.Instance) error {
-	c, k, err := w.conf(ctx, i, "", true)
+	k, err := w.kernel(Target{i.Kernel, i.Arch})
 	if err != nil {
+		return err
+	}
+	c, err := w.load(ctx, i, cmp.Or(w.Options.ConfFile, w.Tree.ConfFile(i.Module)), k)
+	if err != nil {
+		return err
+	}
+	if problems(c, "", true, func(dkms.Event) {}) != nil {
+		_, _, err := w.conf(ctx, i, "", true)
 		return err
 	}
 	ps, err := w.placements(ctx, c, k, false)

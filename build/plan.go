@@ -101,7 +101,7 @@ type Step struct {
 	Part     int           // which part of the plan it belongs to; -1 for all
 	Implied  bool          // serves another step and was not asked for by name
 	Skip     Reason        // why there is nothing to do
-	Replace  bool          // in place of what is there
+	Replace  bool          // in place of what is there; of Uninstall: a later step puts something in its place, and it stays until then
 	Known    bool          // of Add: the module was registered when the plan was made
 	After    []int         // indexes of the steps that must have succeeded
 }
@@ -397,7 +397,8 @@ func (p *planner) install(ctx context.Context, i dkms.Instance, part int, force 
 		return
 	}
 	if installed {
-		p.uninstall(ctx, i, part, true)
+		p.step(Step{Action: Uninstall, Instance: i, Part: part, Implied: true, Replace: true})
+		p.index(i, part)
 	}
 	p.build(ctx, i, part, force, true)
 	p.step(Step{Action: Install, Instance: i, Part: part, Replace: installed})

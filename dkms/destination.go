@@ -55,9 +55,11 @@ func moduleSuffixes() []string {
 
 // findFile returns the module file called name, compressed or not, in dir; "" when there is none
 // (compressed_or_uncompressed in dkms.in).
-func (t *Tree) findFile(dir, name string) string {
+func (t *Tree) findFile(dir, name string) string { return firstFile(dir, name, t.isFile) }
+
+func firstFile(dir, name string, isFile func(abs string) bool) string {
 	for _, s := range moduleSuffixes() {
-		if f := path.Join(dir, name+s); t.isFile(f) {
+		if f := path.Join(dir, name+s); isFile(f) {
 			return f
 		}
 	}

@@ -17,6 +17,8 @@ type InstallOptions struct {
 	Symlink      bool   // install links into the registry instead of copies
 	Replace      bool   // the files that are there now are those of an older build: only the kernel's own are compared with
 	ObsoleteBy   string // OBSOLETE_BY of dkms.conf
+
+	Leaving *Leaving // what is installed of the same instance counts as uninstalled; nil if it does not
 }
 
 // Find returns, for each module name, the files of that name below a kernel's directory.
@@ -64,17 +66,23 @@ func (t *Tree) Install(ctx context.Context, i Instance, ps []Placement, find Fin
 	if err != nil {
 		return fmt.Errorf("look for installed modules of kernel %s: %w", i.Kernel, err)
 	}
+	leaving, err := t.leaving(i, o.Leaving)
+	if err != nil {
+		return fmt.Errorf("look for what is installed of %s: %w", i, err)
+	}
 	x := &installation{
 		transaction: t.newTransaction(KernelLock(i.Kernel), "installation of "+i.String()),
-		i:           i, upgrade: t.isLink(t.ActiveLink(i)), symlink: o.Symlink,
+		i:           i, upgrade: leaving == nil && t.isLink(t.ActiveLink(i)), symlink: o.Symlink, leaving: leaving,
 	}
 	x.Kernel = i.Kernel
 	for _, p := range ps {
-		if refusal := t.refuse(i, p, t.rival(i, p, found[p.Name], o), o); refusal != nil {
+		there := leaving.found(p.Name, found[p.Name])
+		rival := t.rival(i, p, there, o)
+		if refusal := t.refuse(i, p, rival, leaving.content(rival), o); refusal != nil {
 			x.refused = append(x.refused, refusal)
 			continue
 		}
-		f := x.place(p, found[p.Name])
+		f := x.place(p, there)
 		f.before, x.refused = x.refused, nil
 		x.files = append(x.files, f)
 	}
@@ -113,7 +121,8 @@ func (t *Tree) Refused(i Instance, ps []Placement, find Find, o InstallOptions) 
 	}
 	found, err := find(names)
 	return err == nil && !slices.ContainsFunc(ps, func(p Placement) bool {
-		return t.refuse(i, p, t.rival(i, p, found[p.Name], o), o) == nil
+		rival := t.rival(i, p, found[p.Name], o)
+		return t.refuse(i, p, rival, rival, o) == nil
 	})
 }
 
@@ -142,6 +151,7 @@ type installation struct {
 	i       Instance
 	upgrade bool // another version is active: its files are ours to replace
 	symlink bool
+	leaving *afterwards
 	files   []newFile
 	refused []Event // of the records after the last of files
 	list    Manifest
@@ -165,7 +175,7 @@ func (x *installation) place(p Placement, others []string) newFile {
 	if x.upgrade {
 		f.kept = x.findFile(x.OriginalDir(x.i), p.Name) != ""
 	} else {
-		f.original = x.originalFor(x.i, p, others)
+		f.original = x.originalFor(p, others)
 	}
 	return f
 }
@@ -192,7 +202,7 @@ func (x *installation) checkSpace() error {
 	archives := uint64(SpaceForRecords)
 	for _, f := range x.files {
 		if f.original != "" {
-			archives += SizeOf(x.root, f.original)
+			archives += SizeOf(x.root, x.leaving.content(f.original))
 		}
 	}
 	if err := x.CheckSpace(x.i, x.KernelDir(x.i.Kernel), x.need()); err != nil {
@@ -212,6 +222,7 @@ func (x *installation) error(err error) error {
 // plan lists all changes, in the order in which they are told of.
 func (x *installation) plan(ps []Placement, emit Emit) error {
 	i, lib := x.i, x.KernelDir(x.i.Kernel)
+	kept := map[string]bool{}
 	for _, f := range x.files {
 		x.failed = f.dst
 		x.tell(f.before...)
@@ -221,8 +232,14 @@ func (x *installation) plan(ps []Placement, emit Emit) error {
 		if f.original != "" {
 			x.tell(OriginalArchived{Path: f.original})
 			file, note := x.archived(f)
-			if err := errors.Join(x.put(beside(note, ".dkms-new"), note), x.put(beside(file, ".dkms-new"), file)); err != nil {
-				return err
+			kept[file], kept[note] = x.leaving.archived(f.original, file, note)
+			for _, abs := range []string{note, file} {
+				if kept[abs] {
+					continue
+				}
+				if err := x.put(beside(abs, ".dkms-new"), abs); err != nil {
+					return err
+				}
 			}
 			x.prune(x.OriginalDir(i), path.Join(x.opt.DKMSTree, i.Name))
 			x.list.Archived = append(x.list.Archived, ArchivedFile{Name: f.name, Path: strings.TrimPrefix(f.original, lib+"/"), Archive: path.Base(file)})
@@ -244,13 +261,13 @@ func (x *installation) plan(ps []Placement, emit Emit) error {
 		return err
 	}
 	x.orphans(before, ps, emit)
-	return nil
+	return x.leave(kept)
 }
 
 // activeVersion returns the instance that is active before the installation, or none.
 func (x *installation) activeVersion() Instance {
 	target, err := x.root.Readlink(x.ActiveLink(x.i))
-	if err != nil {
+	if err != nil || !x.upgrade {
 		return Instance{}
 	}
 	v := x.i
@@ -312,6 +329,9 @@ func (x *installation) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := x.transaction.prepare(x.back); err != nil {
+		return err
+	}
 	x.failed = x.ActiveLink(x.i)
 	if err := x.root.PrepareLink(path.Join(x.i.Version, x.i.Kernel, x.i.Arch), beside(x.failed, ".dkms-new")); err != nil {
 		return err
@@ -332,14 +352,7 @@ func (x *installation) prepare(ctx context.Context) error {
 
 func (x *installation) prepareFile(f newFile) error {
 	if f.original != "" {
-		file, note := x.archived(f)
-		if err := x.root.MkdirAll(path.Dir(file), 0o755); err != nil {
-			return err
-		}
-		if err := x.root.PrepareFile(beside(note, ".dkms-new"), []byte(f.original+"\n"), 0o644); err != nil {
-			return err
-		}
-		if err := x.root.PrepareTwin(f.original, beside(file, ".dkms-new")); err != nil {
+		if err := x.archive(f); err != nil {
 			return err
 		}
 	}
@@ -358,6 +371,24 @@ func (x *installation) prepareFile(f newFile) error {
 	entry, err := x.describe(f.tmp, strings.TrimPrefix(f.dst, x.KernelDir(x.i.Kernel)+"/"), f.name)
 	x.list.Installed = append(x.list.Installed, entry)
 	return err
+}
+
+// archive makes what archives the original of f, as far as it is not archived.
+func (x *installation) archive(f newFile) error {
+	file, note := x.archived(f)
+	fileThere, noteThere := x.leaving.archived(f.original, file, note)
+	if err := x.root.MkdirAll(path.Dir(file), 0o755); err != nil {
+		return err
+	}
+	if !noteThere {
+		if err := x.root.PrepareFile(beside(note, ".dkms-new"), []byte(f.original+"\n"), 0o644); err != nil {
+			return err
+		}
+	}
+	if fileThere {
+		return nil
+	}
+	return x.root.PrepareTwin(x.leaving.content(f.original), beside(file, ".dkms-new"))
 }
 
 // moduleName returns the name of a module file without its suffix, or "" if it is no module file.

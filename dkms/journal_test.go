@@ -42,6 +42,14 @@ func changes() []change {
 	return []change{
 		{"install", built, install("1")},
 		{"upgrade", upgrade, install("2")},
+		{"renewal", func(t *testing.T) *place {
+			p := upgrade(t)
+			p.write(t, "var/lib/dkms/m/1/6.1.0/x86_64/module/b.ko", "b1, built again", "var/lib/dkms/m/1/6.1.0/x86_64/module/c.ko", "c1")
+			return p
+		}, func(t *testing.T, p *place) error { // a goes, and its original goes back
+			o := dkms.InstallOptions{Force: true, Leaving: &dkms.Leaving{Placements: placements("a", "b")}}
+			return p.Install(t.Context(), instance("1"), placements("b", "c"), nowhere, o, silent)
+		}},
 		{"uninstall", upgrade, func(_ *testing.T, p *place) error {
 			_, err := p.Uninstall(instance("1"), placements("a", "b"), dkms.UninstallOptions{}, silent)
 			return err

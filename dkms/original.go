@@ -8,10 +8,10 @@ import (
 
 // originalFor returns the module file that has to be archived before the record p of i is installed: the first that
 // exists of the one in /extra, in /updates, at the destination, and of all others in the kernel's directory.
-func (t *Tree) originalFor(i Instance, p Placement, others []string) string {
-	lib := t.KernelDir(i.Kernel)
+func (x *installation) originalFor(p Placement, others []string) string {
+	lib := x.KernelDir(x.i.Kernel)
 	for _, d := range []string{"extra", "updates", p.Dest} {
-		if f := t.findFile(path.Join(lib, d), p.Name); f != "" {
+		if f := x.leaving.findFile(x.Tree, path.Join(lib, d), p.Name); f != "" {
 			return f
 		}
 	}

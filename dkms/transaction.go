@@ -20,6 +20,7 @@ type transaction struct {
 	marked bool            // the indexes of the kernel were up to date before
 	before map[int][]Event // events to be told of ahead of a change; those of len(Changes) come last
 	failed string          // path of the change that failed
+	back   []restoration   // originals that are put back
 }
 
 // newTransaction begins a transaction under a lock. what is its name for people.

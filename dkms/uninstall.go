@@ -31,13 +31,31 @@ func (t *Tree) InstalledFiles(i Instance, ps []Placement) []string {
 // All of it happens or nothing. The kernel is marked, see MarkDirty: indexes and scripts are not this room's business, and
 // have their turn between Uninstall and Cleanup. The caller holds KernelLock and shares ModuleLock.
 func (t *Tree) Uninstall(i Instance, ps []Placement, o UninstallOptions, emit Emit) (wasActive bool, err error) {
-	if err := i.Check(); err != nil {
+	x, err := t.leave(i, ps, o, emit)
+	if x == nil {
 		return false, err
 	}
-	wasActive = t.Active(i)
-	emit(UninstallState{Active: wasActive})
-	if !wasActive {
-		return false, nil
+	if err == nil {
+		_, err = x.run(func() error { return x.prepare(x.back) }, emit)
+	}
+	switch {
+	case IsFull(err):
+		return true, t.noSpace(i, path.Dir(x.failed), 0, err)
+	case err != nil:
+		return true, fmt.Errorf("uninstall %s: %w", i, err)
+	}
+	return true, nil
+}
+
+// leave plans the uninstallation of i. Without one i is not the active version, or no name of a module.
+func (t *Tree) leave(i Instance, ps []Placement, o UninstallOptions, emit Emit) (*uninstallation, error) {
+	if err := i.Check(); err != nil {
+		return nil, err
+	}
+	active := t.Active(i)
+	emit(UninstallState{Active: active})
+	if !active {
+		return nil, nil //nolint:nilnil // there is nothing to be planned
 	}
 	if o.Before != nil {
 		o.Before()
@@ -47,17 +65,7 @@ func (t *Tree) Uninstall(i Instance, ps []Placement, o UninstallOptions, emit Em
 		i:           i, list: t.manifest(i, emit), owned: o.Owned,
 	}
 	x.Kernel = i.Kernel
-	err = x.plan(ps)
-	if err == nil {
-		_, err = x.run(x.prepare, emit)
-	}
-	switch {
-	case IsFull(err):
-		return true, t.noSpace(i, path.Dir(x.failed), 0, err)
-	case err != nil:
-		return true, fmt.Errorf("uninstall %s: %w", i, err)
-	}
-	return true, nil
+	return x, x.plan(ps)
 }
 
 // Cleanup ends an uninstallation: what is left in the archive of originals goes. The caller holds KernelLock.
@@ -71,7 +79,6 @@ type uninstallation struct {
 	i     Instance
 	list  *Manifest // nil if there is none
 	owned func(dir string) bool
-	back  []restoration
 }
 
 // plan lists all changes, in the order in which they are told of.
@@ -165,9 +172,9 @@ func (x *uninstallation) restore(p Placement) error {
 	return nil
 }
 
-// prepare makes copies of the originals where they belong.
-func (x *uninstallation) prepare() error {
-	for _, r := range x.back {
+// prepare makes copies of originals that go back where they belong.
+func (x *transaction) prepare(back []restoration) error {
+	for _, r := range back {
 		x.failed = r.to
 		err := x.root.MkdirAll(path.Dir(r.to), 0o755)
 		if err = errors.Join(err, x.root.PrepareTwin(r.archived, beside(r.to, ".dkms-new"))); err != nil {

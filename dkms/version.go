@@ -36,9 +36,9 @@ func (t *Tree) sameContent(a, b string) bool {
 }
 
 // refuse says whether the record p must not be installed because the kernel already has the same or a newer module,
-// found at the path found ("" when there is none). It returns the event that tells so, or nil.
+// found at the path found ("" when there is none), with the content of the file at. It returns the event that tells so, or nil.
 // The rules are those of check_version_sanity in dkms.in.
-func (t *Tree) refuse(i Instance, p Placement, found string, o InstallOptions) Event {
+func (t *Tree) refuse(i Instance, p Placement, found, at string, o InstallOptions) Event {
 	if o.Force {
 		return nil
 	}
@@ -49,11 +49,11 @@ func (t *Tree) refuse(i Instance, p Placement, found string, o InstallOptions) E
 		return nil
 	}
 	built := t.findFile(t.BaseDir(i)+"/module", p.Name)
-	theirs, ours := t.moduleVersion(found), t.moduleVersion(built)
+	theirs, ours := t.moduleVersion(at), t.moduleVersion(built)
 	r := RecordRefused{Name: p.Name + p.Suffix, Kernel: i.Kernel, Found: found, Version: ours.Version, Theirs: theirs.Version}
 	switch {
 	case theirs == ours:
-		if ours == (moduleVersion{}) && !t.sameContent(found, built) {
+		if ours == (moduleVersion{}) && !t.sameContent(at, built) {
 			return nil
 		}
 		return r

@@ -26,6 +26,7 @@ import (
 //
 //   - status is true: what it calls installed, without a remark, is all there; what it calls built is whole;
 //   - every module file in a kernel is whole, an old one or a new one;
+//   - a module that is in a kernel before and after is in it all the time;
 //   - modprobe(8) can read the indexes;
 //   - the next run, which is the same command again, comes to the state of a run that nobody disturbed.
 //
@@ -44,6 +45,8 @@ type crash struct {
 	name    string
 	before  []string // command lines that make the state to begin with
 	command string
+
+	replaces bool // what is installed already
 }
 
 func crashes() []crash {
@@ -54,16 +57,18 @@ func crashes() []crash {
 		{name: "build", before: []string{"add lamp/1"}, command: "build lamp/1" + k1},
 		{name: "build by force", before: []string{"build lamp/1" + k1}, command: "build lamp/1 --force" + k1},
 		{name: "install", before: []string{"add lamp/1"}, command: "install lamp/1" + k1},
-		{name: "install by force", before: []string{"install lamp/1" + k1}, command: "install lamp/1 --force" + k1},
-		{name: "upgrade", before: []string{"install lamp/1" + k1, "build lamp/2" + k1}, command: "install lamp/2" + k1},
+		{name: "install by force", before: []string{"install lamp/1" + k1}, command: "install lamp/1 --force" + k1, replaces: true},
+		{name: "install of another build by force", before: []string{"install lamp/1" + k1, "edit", "build lamp/1 --force" + k1}, command: "install lamp/1 --force" + k1, replaces: true},
+		{name: "upgrade", before: []string{"install lamp/1" + k1, "build lamp/2" + k1}, command: "install lamp/2" + k1, replaces: true},
+		{name: "upgrade by force", before: []string{"install lamp/1" + k1, "build lamp/2" + k1}, command: "install lamp/2 --force" + k1, replaces: true},
 		{name: "uninstall", before: []string{"install lamp/1" + k1}, command: "uninstall lamp/1" + k1},
 		{name: "unbuild", before: []string{"install lamp/1" + k1}, command: "unbuild lamp/1" + k1},
 		{name: "remove", before: []string{"install lamp/1" + k1, "install lamp/1" + k2}, command: "remove lamp/1 --all"},
 		{name: "load", before: []string{"build lamp/1" + k1, "mktarball lamp/1 --archive DIR/new/lamp.tar.gz" + k1, "remove lamp/1 --all"}, command: "ldtarball DIR/new/lamp.tar.gz"},
 		{name: "load by force", before: []string{"build lamp/1" + k1, "mktarball lamp/1 --archive DIR/new/lamp.tar.gz" + k1}, command: "ldtarball DIR/new/lamp.tar.gz --force"},
 		{name: "sync", before: []string{"add lamp/1", "add bulb/1", "install lamp/1" + k1}, command: "sync"},
-		{name: "sync of a changed source", before: []string{"install lamp/1" + k1, "edit"}, command: "sync" + k1},
-		{name: "sync of several changed sources", before: []string{"install lamp/1" + k1 + k2, "install bulb/1" + k1, "edit"}, command: "sync -j 2"},
+		{name: "sync of a changed source", before: []string{"install lamp/1" + k1, "edit"}, command: "sync" + k1, replaces: true},
+		{name: "sync of several changed sources", before: []string{"install lamp/1" + k1 + k2, "install bulb/1" + k1, "edit"}, command: "sync -j 2", replaces: true},
 		{name: "autoinstall", before: []string{"add lamp/1", "add bulb/1"}, command: "autoinstall" + k2},
 		{name: "kernel_prerm", before: []string{"install lamp/1" + k1, "install bulb/1" + k1}, command: "kernel_prerm" + k1},
 	}
@@ -129,6 +134,11 @@ func (c crash) run(t *testing.T, each int) int {
 	}
 	goods := begin.contents(t)
 	maps.Copy(goods, whole.contents(t))
+	before, stays := begin.modules(t), whole.modules(t)
+	maps.DeleteFunc(stays, func(name string, _ bool) bool { return !before[name] })
+	if c.replaces && len(stays) < 2 {
+		t.Fatalf("nothing is replaced: %v", stays)
+	}
 
 	stride := max(1, steps*len(ends())/each)
 	if stride > 1 && stride%len(ends()) == 0 {
@@ -146,7 +156,7 @@ func (c crash) run(t *testing.T, each int) int {
 			}
 			points++
 			g.Go(func() error {
-				err := c.point(t, begin, want, goods, end, at)
+				err := c.point(t, begin, want, goods, stays, end, at)
 				if errors.Is(err, errMissed) {
 					missed.Add(1)
 					return nil
@@ -172,7 +182,7 @@ func (c crash) run(t *testing.T, each int) int {
 var errMissed = errors.New("not reached")
 
 // point disturbs the command once.
-func (c crash) point(t *testing.T, begin *scene, want map[string]string, goods map[string]bool, end string, at int) error {
+func (c crash) point(t *testing.T, begin *scene, want map[string]string, goods, stays map[string]bool, end string, at int) error {
 	s := begin.copy(t)
 	defer os.RemoveAll(s.dir)
 	out, err := s.dkms(t, c.command, []string{fmt.Sprintf("DKMS_CRASH=%s %d %s %s", end, at, s.dir, s.dir+".cut")})
@@ -197,6 +207,12 @@ func (c crash) point(t *testing.T, begin *scene, want map[string]string, goods m
 	}
 	if err := s.check(t, goods); err != nil {
 		return err
+	}
+	there := s.modules(t)
+	for name := range stays {
+		if !there[name] {
+			return fmt.Errorf("%s is not there; before and after it is\n%s", name, out)
+		}
 	}
 	left := s.hidden(t)
 	out, _ = s.dkms(t, c.command, nil) // what was done may now be called an error
@@ -322,6 +338,8 @@ func (s *scene) state(t *testing.T) map[string]string {
 				target, err := os.Readlink(name)
 				state[rel] = "-> " + strings.TrimPrefix(target, s.dir)
 				return err
+			case !d.Type().IsRegular(): // opening a named pipe waits for its other end
+				state[rel] = d.Type().String()
 			case strings.HasSuffix(base, ".log") || base == ".inputs":
 				state[rel] = "something"
 			default:
@@ -361,6 +379,23 @@ func (s *scene) contents(t *testing.T) map[string]bool {
 	err := filepath.WalkDir(s.dir, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() && strings.HasSuffix(name, ".ko") {
 			found[fingerprint(name)] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return found
+}
+
+// modules returns what module files the kernels have, as names below their directories without what is hidden.
+func (s *scene) modules(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	top := filepath.Join(s.dir, "lib/modules")
+	err := filepath.WalkDir(top, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(name, ".ko") && !strings.HasPrefix(d.Name(), ".") {
+			found[strings.TrimPrefix(name, top+"/")] = true
 		}
 		return err
 	})
