@@ -366,12 +366,26 @@ func (p *planner) rebuild(ctx context.Context, i dkms.Instance, cause int) {
 			p.renew(ctx, d, part)
 			continue
 		}
-		p.step(Step{Action: Uninstall, Instance: d, Part: part, Implied: true})
-		p.index(d, part)
-		p.step(Step{Action: Build, Instance: d, Part: part, Implied: true, Replace: true})
-		p.step(Step{Action: Install, Instance: d, Part: part, Implied: true})
-		p.index(d, part)
+		p.renewTold(d, part)
 		p.rebuild(ctx, d, part)
+	}
+}
+
+// renewTold is renew in the words of dkms 3.4, which uninstalls before it builds. Here the build comes first, whatever is told
+// first: until it has succeeded nothing is taken out, and nothing told of that.
+func (p *planner) renewTold(i dkms.Instance, part int) {
+	installed := p.Tree.Installed(i)
+	uninstall := len(p.plan.Steps)
+	p.step(Step{Action: Uninstall, Instance: i, Part: part, Implied: true, Replace: installed})
+	p.index(i, part)
+	build := len(p.plan.Steps)
+	p.step(Step{Action: Build, Instance: i, Part: part, Implied: true, Replace: true})
+	p.step(Step{Action: Install, Instance: i, Part: part, Implied: true, Replace: installed})
+	p.index(i, part)
+	if installed {
+		p.plan.Steps[build].After = p.plan.Steps[uninstall].After
+		p.plan.Steps[uninstall].After = []int{build}
+		p.plan.Steps[build+1].After = []int{uninstall + 1}
 	}
 }
 

@@ -20,7 +20,8 @@ func (p *Plan) wide() bool {
 }
 
 // waits returns, for each step, the steps that must have ended before it begins, whatever became of them. All of them come
-// before it in the plan, so that nothing ever waits in a circle.
+// before it in the plan, so that nothing ever waits in a circle; but for what is uninstalled to be rebuilt, which waits for the
+// build after it, and that does not wait for it, see renewTold.
 //
 // In a wide plan parts wait for the parts that they need, steps that belong to no part separate what is before them from
 // what is after them, and the indexes of a kernel wait for everything that concerns this kernel. Modules with files of the
