@@ -54,7 +54,7 @@ func (w *work) install(ctx context.Context, s Step) error {
 		if touched, err = w.placements(ctx, c, k, true); err != nil {
 			return err
 		}
-		o.Replace, o.Leaving = false, &dkms.Leaving{Placements: touched, Owned: w.owned(ctx)}
+		o.Replace, o.Leaving = false, &dkms.Leaving{Placements: touched, Owned: w.wasOwned}
 	}
 	_, noneBefore := w.Root.Lstat(w.Tree.ActiveLink(i))
 	err = w.place(ctx, s, ps, find(k, ps), o)
@@ -272,8 +272,19 @@ func (w *work) owned(ctx context.Context) func(dir string) bool {
 		return nil
 	}
 	return func(dir string) bool {
-		return w.Builder.run(w.Root.Dir())(ctx, []string{"rpm", "-qf", dir}, nil) == nil
+		owned := w.Builder.run(w.Root.Dir())(ctx, []string{"rpm", "-qf", dir}, nil) == nil
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.packaged[dir] = owned
+		return owned
 	}
+}
+
+// wasOwned is owned for directories that were asked about before: the question is not asked again.
+func (w *work) wasOwned(dir string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.packaged[dir]
 }
 
 // index brings the indexes of a kernel up to date, after the last step of the run that concerns it. If that fails, what

@@ -430,14 +430,17 @@ func (p *planner) uninstall(ctx context.Context, i dkms.Instance, part int, impl
 	}
 }
 
-// unbuild plans what makes i not built.
+// unbuild plans what makes i not built. Indexes that cannot be written, because the disk is full perhaps, do not keep a build
+// from being deleted.
 func (p *planner) unbuild(ctx context.Context, i dkms.Instance, part int, implied bool) {
+	uninstall := len(p.plan.Steps)
 	p.uninstall(ctx, i, part, true)
 	s := Step{Action: Unbuild, Instance: i, Part: part, Implied: implied}
 	if !p.Tree.Built(i) {
 		s.Skip = NotBuilt
 	}
 	p.step(s)
+	p.plan.Steps[len(p.plan.Steps)-1].After = []int{uninstall}
 }
 
 func (p *planner) index(i dkms.Instance, part int) {

@@ -32,7 +32,7 @@ func (b *Builder) Run(ctx context.Context, p *Plan) *Report {
 		dirty:    map[string]map[dkms.Instance]bool{},
 		touches:  map[string][]touch{},
 		cleanup:  map[int][]func(dkms.Emit) error{}, lasts: map[string]bool{},
-		quiet: map[int]bool{}, left: map[dkms.Module]int{},
+		packaged: map[string]bool{}, quiet: map[int]bool{}, left: map[dkms.Module]int{},
 		late: map[Target]*preparation{}, notSigned: map[dkms.Instance]bool{},
 	}
 	for n := range r.steps {
@@ -105,6 +105,7 @@ type run struct {
 	lasts     map[string]bool                   // by kernel: whether changes of this run cannot be taken back
 	cleanup   map[int][]func(dkms.Emit) error   // by part: what remains to be done after the indexes are written
 	left      map[dkms.Module]int               // the step whose build directory is left at T/M/V/build, because it has failed
+	packaged  map[string]bool                   // directories of modules that packages own, as far as anybody asked
 	quiet     map[int]bool                      // by part: the module is one of upstream's test modules
 
 	installing perKernel

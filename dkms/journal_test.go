@@ -312,7 +312,7 @@ func TestSmallFileSystem(t *testing.T) {
 					t.Fatal("100 files are not enough")
 				}
 			}
-			if refused == 0 {
+			if refused == 0 && c.name != "unbuild" { // which can do with the reserve
 				t.Error("no room, and it was done")
 			}
 		})

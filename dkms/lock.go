@@ -91,6 +91,9 @@ func (h *Held) Unlock() {
 	if len(h.locks) > 0 {
 		_ = h.tree.root.RemoveEmpty(h.tree.lockDir(), h.tree.opt.DKMSTree)
 	}
+	if h.tree.spent.Load() {
+		h.tree.keepSpare()
+	}
 	h.locks = nil
 }
 
@@ -170,7 +173,15 @@ func (t *Tree) wait(ctx context.Context, emit Emit, l Lock) (*sysroot.Lock, erro
 }
 
 // tryLock takes a lock or fails with a *sysroot.HeldError.
-func (t *Tree) tryLock(l Lock) (*sysroot.Lock, error) {
+func (t *Tree) tryLock(l Lock) (taken *sysroot.Lock, err error) {
+	err = t.withSpare(func() (err error) {
+		taken, err = t.lockFile(l)
+		return err
+	})
+	return taken, err
+}
+
+func (t *Tree) lockFile(l Lock) (*sysroot.Lock, error) {
 	note := fmt.Sprintf("%d %s", syscall.Getpid(), t.opt.Command)
 	for {
 		taken, err := t.root.TryLock(path.Join(t.lockDir(), l.file()), l.shared, strings.TrimSpace(note))

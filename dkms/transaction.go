@@ -65,14 +65,18 @@ func (x *transaction) run(prepare func() error, emit Emit) (finished bool, err e
 	if prepare != nil {
 		x.phase = begun
 	}
-	if err := x.mark(); err != nil {
+	spare := func(f func() error) error { return f() }
+	if x.deletes() {
+		spare = x.withSpare
+	}
+	if err := spare(x.mark); err != nil {
 		return false, err
 	}
-	if err := x.write(&x.record, x.phase); err != nil {
+	if err := spare(func() error { return x.write(&x.record, x.phase) }); err != nil {
 		return false, errors.Join(err, x.unmark())
 	}
 	if prepare != nil {
-		err := prepare()
+		err := spare(prepare)
 		if err == nil {
 			err = x.reach(doing)
 		}
@@ -89,6 +93,17 @@ func (x *transaction) run(prepare func() error, emit Emit) (finished bool, err e
 	}
 	x.say(len(x.Changes), emit)
 	return true, x.settle(&x.record, x.phase)
+}
+
+// deletes reports whether a transaction makes room: all that it puts in place is originals, which only move.
+func (x *transaction) deletes() bool {
+	puts := 0
+	for _, c := range x.Changes {
+		if c.New != "" {
+			puts++
+		}
+	}
+	return puts == len(x.back)
 }
 
 func (x *transaction) say(n int, emit Emit) {
@@ -303,6 +318,7 @@ func (t *Tree) settle(r *record, p phase) error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("delete empty directories: %w", err)
 	}
+	t.keepSpare()
 	return t.strike(r, p)
 }
 

@@ -3,6 +3,7 @@ package dkms
 import (
 	"path"
 	"sync"
+	"sync/atomic"
 
 	"dkms-go/conf"
 	"dkms-go/conf/sysroot"
@@ -27,6 +28,8 @@ type Tree struct {
 
 	mu    sync.Mutex
 	marks map[string]mark // by kernel: see hold
+
+	spent atomic.Bool // the reserve is used up, see withSpare
 }
 
 // Open returns the registry below root. Nothing is read and nothing need exist yet.

@@ -335,7 +335,7 @@ func lookIn(path, name string) (string, error) {
 	return "", fmt.Errorf("no %s in %s", name, path)
 }
 
-// lines compares the sorted list of files below a directory with the names given: lines DIR NAME...
+// lines compares the sorted list of files below a directory with the names given: lines DIR NAME... The reserve does not count.
 func lines(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	var got []string
@@ -346,7 +346,7 @@ func lines(ts *testscript.TestScript, _ bool, args []string) {
 				target, _ := os.Readlink(p)
 				rel += "->" + target
 			}
-			if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			if (!d.IsDir() || strings.HasPrefix(d.Name(), ".")) && d.Name() != ".spare" {
 				got = append(got, rel)
 			}
 		}

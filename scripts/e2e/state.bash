@@ -9,7 +9,7 @@
 # keeps, and in logs date, durations and the version of the program.
 trees() {
     local file
-    local -a all=(/var/lib/dkms /usr/src /lib/modules/ -not '(' -name '.kernel-*.manifest' -o -name .inputs -o -name modules.weakdep -o -path '*/.failed*' -o -path '*/.build-*' ')')
+    local -a all=(/var/lib/dkms /usr/src /lib/modules/ -not '(' -name '.kernel-*.manifest' -o -name .inputs -o -name .spare -o -name modules.weakdep -o -path '*/.failed*' -o -path '*/.build-*' ')')
     find "${all[@]}" -printf '%y %m %p %l\n' | sort | sed -E 's,/\.tmp_([^_ ]+)_[A-Za-z0-9]{6},/.tmp_\1_XXXXXX,'
     find "${all[@]}" -type f ! -name 'mok.*' ! -name '*.log' ! -name 'modules.*' \
         ! -name '*.ko.?z' ! -name '*.ko.zst' ! -name '*.tar.*' -print0 | sort -z | xargs -0r sha256sum
