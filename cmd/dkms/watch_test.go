@@ -198,16 +198,22 @@ func TestWatchBuildsOnceComplete(t *testing.T) {
 	}
 }
 
-// headers makes a kernel with complete headers at once.
+// headers makes a kernel with complete headers at once: nobody sees a part of it.
 func (w *watched) headers(release string) {
 	w.Helper()
-	dir := "lib/modules/" + release
+	dir := "arriving/" + release
 	for name, text := range map[string]string{
 		"/modules.dep": "", "/modules.builtin": "", "/build/Makefile": "all:\n", "/build/.config": "CONFIG_X=y\n", "/build/Module.symvers": "",
 		"/build/include/config/auto.conf": "CONFIG_X=y\n", "/build/include/generated/autoconf.h": "#define CONFIG_X\n",
 		"/build/include/generated/utsrelease.h": "#define UTS_RELEASE \"" + release + "\"\n", "/build/scripts/mod/modpost": "#!/bin/sh\n",
 	} {
 		w.write(dir+name, text)
+	}
+	if err := os.MkdirAll(filepath.Join(w.root, "lib/modules"), 0o755); err != nil {
+		w.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(w.root, dir), filepath.Join(w.root, "lib/modules", release)); err != nil {
+		w.Fatal(err)
 	}
 }
 
@@ -232,9 +238,10 @@ func TestWatchHangUp(t *testing.T) {
 	if got := w.read("builds"); got != "6.1.0-9\n" {
 		t.Errorf("built for %q, want 6.1.0-9", got)
 	}
-	w.headers("6.1.0-10") // with the new settings that is noticed at once
-	w.hears("STATUS=Looking")
-	w.hears("STATUS=Watching$")
+	w.headers("6.1.0-10")                                                 // with the new settings that is noticed at once
+	for w.read("lib/modules/6.1.0-10/updates/dkms/lamp.ko") != "lamp\n" { // another look may still be under way
+		w.hears("STATUS=Watching$")
+	}
 	w.stop()
 	if got := w.read("builds"); got != "6.1.0-9\n6.1.0-10\n" {
 		t.Errorf("built for %q, want 6.1.0-9 and 6.1.0-10", got)
