@@ -215,7 +215,7 @@ func (w *work) checkReplacement(ctx context.Context, i dkms.Instance) error {
 	if err := w.checkSigned(ctx, i, k, f.TrySignModules); err != nil {
 		return err
 	}
-	return w.Tree.CheckSpace(i, w.Tree.KernelDir(i.Kernel), w.space(Step{Action: Install, Instance: i}))
+	return w.Tree.CheckSpace(i, w.Tree.KernelDir(i.Kernel), w.space(Step{Action: Install, Instance: i})+w.indexSize(i.Kernel))
 }
 
 // changed notes that the indexes of a kernel are out of date, and whether i is installed now.
