@@ -114,7 +114,12 @@ func (e *Error) Error() string {
 	if e.Instance.Name != "" {
 		fmt.Fprintf(&b, "%s: ", e.Instance)
 	}
-	b.WriteString(e.Kind.String())
+	kind := e.Kind.String()
+	if e.Err != nil && e.Subject == "" && len(e.Detail) == 0 && strings.HasPrefix(e.Err.Error(), kind+" ") {
+		b.WriteString(e.Err.Error()) // says the same, and more
+		return b.String()
+	}
+	b.WriteString(kind)
 	if e.Subject != "" {
 		fmt.Fprintf(&b, ": %s", e.Subject)
 	}
