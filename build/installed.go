@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"dkms-go/build/depmod"
+	"dkms-go/conf"
 	"dkms-go/dkms"
 	"dkms-go/dkms/kernel"
 	"dkms-go/dkms/kmod"
@@ -30,18 +31,8 @@ func (w *work) install(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	ps, err := w.placements(ctx, c, k, false)
+	ps, err := w.installable(ctx, i, c, k)
 	if err != nil {
-		return err
-	}
-	if err := w.Tree.CheckBuilt(i, ps); err != nil {
-		return err
-	}
-	f, err := w.Conf.Framework(ctx, k.Release)
-	if err != nil {
-		return err
-	}
-	if err := w.checkSigned(ctx, i, k, f.TrySignModules); err != nil {
 		return err
 	}
 	o.Force = o.Force || w.Options.SafeUpgrade
@@ -81,6 +72,23 @@ func (w *work) install(ctx context.Context, s Step) error {
 	w.weakModules(ctx, i, c, ps, true)
 	_ = w.script(ctx, i, "post_install", c.PostInstall) // its status has never counted
 	return cmp.Or(ctx.Err(), w.Tree.ForgetFailure(i))
+}
+
+// installable returns where the modules of an instance go, after a look whether all of them are built, and signed where that must
+// be.
+func (w *work) installable(ctx context.Context, i dkms.Instance, c *conf.Module, k *kernel.Kernel) ([]dkms.Placement, error) {
+	ps, err := w.placements(ctx, c, k, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Tree.CheckBuilt(i, ps); err != nil {
+		return nil, err
+	}
+	f, err := w.Conf.Framework(ctx, k.Release)
+	if err != nil {
+		return nil, err
+	}
+	return ps, w.checkSigned(ctx, i, k, f.TrySignModules)
 }
 
 // renews reports whether a step puts an instance in the place of what an earlier step has only told of taking out.
@@ -201,18 +209,7 @@ func (w *work) checkReplacement(ctx context.Context, i dkms.Instance) error {
 		_, _, err := w.conf(ctx, i, "", true)
 		return err
 	}
-	ps, err := w.placements(ctx, c, k, false)
-	if err != nil {
-		return err
-	}
-	if err := w.Tree.CheckBuilt(i, ps); err != nil {
-		return err
-	}
-	f, err := w.Conf.Framework(ctx, k.Release)
-	if err != nil {
-		return err
-	}
-	if err := w.checkSigned(ctx, i, k, f.TrySignModules); err != nil {
+	if _, err := w.installable(ctx, i, c, k); err != nil {
 		return err
 	}
 	return w.Tree.CheckSpace(i, w.Tree.KernelDir(i.Kernel), w.space(Step{Action: Install, Instance: i})+w.indexSize(i.Kernel))
