@@ -302,6 +302,9 @@ func (t *Tree) settle(r *record, p phase) error {
 	for _, c := range r.Changes {
 		switch {
 		case c.New != "":
+			if p == doing && t.realDir(c.New) { // half deleted it would not be what it was, and apply would put it back
+				errs = append(errs, t.root.Rename(c.New, c.aside()))
+			}
 			errs = append(errs, t.root.RemoveAll(c.New), t.root.RemoveAll(c.aside()), t.root.RemoveAll(c.half()))
 		case p == doing:
 			errs = append(errs, t.root.RemoveAll(c.Path), t.root.RemoveAll(c.Old))

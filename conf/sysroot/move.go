@@ -117,6 +117,9 @@ func (r *Root) RemoveAll(abs string) error {
 	if _, err := os.Lstat(host); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err := r.stepsBelow(host); err != nil {
+		return err
+	}
 	if err := r.step("remove", host); err != nil {
 		return err
 	}
@@ -124,6 +127,32 @@ func (r *Root) RemoveAll(abs string) error {
 		return err
 	}
 	return r.syncDir(filepath.Dir(host))
+}
+
+// stepsBelow removes what is below a directory one by one where each change is
+// asked for: a directory half removed is a state that a crash can leave.
+func (r *Root) stepsBelow(host string) error {
+	if r.before == nil {
+		return nil
+	}
+	if fi, err := os.Lstat(host); err != nil || !fi.IsDir() {
+		return err
+	}
+	ents, err := os.ReadDir(host)
+	for _, e := range ents {
+		name := filepath.Join(host, e.Name())
+		err = errors.Join(err, r.stepsBelow(name))
+		if err == nil {
+			err = r.step("remove", name)
+		}
+		if err == nil {
+			err = os.Remove(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // RemoveEmpty removes the directory at abs if it is empty, then its parents as
