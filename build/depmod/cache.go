@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"runtime"
@@ -101,11 +102,8 @@ func loadCache(root *sysroot.Root, opt *Options) *cache {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o022 != 0 || info.Size() > maxCache {
+	if err != nil || !trusted(info) || info.Size() > maxCache {
 		return none
-	}
-	if s, ok := info.Sys().(*syscall.Stat_t); !ok || s.Uid != 0 && int(s.Uid) != os.Geteuid() {
-		return none // somebody else's
 	}
 	data := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, data); err != nil {
@@ -118,6 +116,12 @@ func loadCache(root *sysroot.Root, opt *Options) *cache {
 	return c
 }
 
+// trusted says whether a file is one that only we could have written, or root.
+func trusted(info fs.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode().IsRegular() && info.Mode().Perm()&0o022 == 0 && (s.Uid == 0 || int(s.Uid) == os.Geteuid())
+}
+
 // saveCache writes a cache. It need not survive a crash: a damaged one is found out.
 func saveCache(root *sysroot.Root, file string, data []byte) error {
 	if err := root.MkdirAll(path.Dir(file), 0o755); err != nil {
@@ -126,7 +130,8 @@ func saveCache(root *sysroot.Root, file string, data []byte) error {
 	return root.ReplaceLoosely(file, 0o644, data)
 }
 
-// read gets the facts of all modules, from the cache where that knows the file.
+// read gets the facts of all modules, from the cache where that knows the file, or
+// from the earlier indexes.
 func (s *scan) read(ctx context.Context, list []*module) error {
 	old := loadCache(s.root, &s.opt)
 	s.published = old.published
@@ -135,18 +140,25 @@ func (s *scan) read(ctx context.Context, list []*module) error {
 		known[old.records[i].path] = &old.records[i]
 	}
 	s.records = make([]record, len(list))
-	sizes := make([]int64, len(list))
-	if err := s.recall(ctx, list, known, sizes); err != nil {
+	stamps := make([]stamp, len(list))
+	if err := s.recall(ctx, list, known, stamps); err != nil {
 		return err
 	}
+	s.borrow(list, known, stamps)
 	unread := make([]int, 0, len(list))
-	for i := range list {
-		if s.records[i].path == "" {
+	remembered := len(list)
+	for i, m := range list {
+		if m.lent {
+			remembered--
+		} else if s.records[i].path == "" {
 			unread = append(unread, i)
 		}
 	}
-	if err := s.readFiles(ctx, list, unread, sizes); err != nil {
+	if err := s.readFiles(ctx, list, unread, stamps); err != nil {
 		return err
+	}
+	if s.borrowed && s.contradicts(list, unread) {
+		return errUnlike
 	}
 	s.sameFacts = true
 	for _, i := range unread {
@@ -158,13 +170,13 @@ func (s *scan) read(ctx context.Context, list []*module) error {
 			s.sameFacts = false
 		}
 	}
-	s.reread = len(unread) > 0 || len(list) != len(old.records)
+	s.reread = len(unread) > 0 || remembered != len(old.records)
 	return nil
 }
 
 // recall looks at all files, takes from the cache what it knows of unchanged ones,
-// and finds out the sizes of the others.
-func (s *scan) recall(ctx context.Context, list []*module, known map[string]*record, sizes []int64) error {
+// and gets the stamps of all.
+func (s *scan) recall(ctx context.Context, list []*module, known map[string]*record, stamps []stamp) error {
 	byDir := map[string][]int{}
 	var dirs []string
 	for i, m := range list {
@@ -186,8 +198,8 @@ func (s *scan) recall(ctx context.Context, list []*module, known map[string]*rec
 				if err != nil {
 					continue
 				}
-				sizes[i] = now.Size
-				if r := known[list[i].path]; r != nil && r.settled && r.stamp == stampOf(&now) {
+				stamps[i] = stampOf(&now)
+				if r := known[list[i].path]; r != nil && r.settled && r.stamp == stamps[i] {
 					list[i].Facts, s.records[i] = r.facts, *r
 				}
 			}
@@ -198,13 +210,13 @@ func (s *scan) recall(ctx context.Context, list []*module, known map[string]*rec
 // readFiles reads the modules with those numbers. The largest come first, so that
 // none of them is left for one processor in the end; the others in their order,
 // which keeps to directories.
-func (s *scan) readFiles(ctx context.Context, list []*module, numbers []int, sizes []int64) error {
+func (s *scan) readFiles(ctx context.Context, list []*module, numbers []int, stamps []stamp) error {
 	const large = 256 << 10
 	slices.SortStableFunc(numbers, func(a, b int) int {
-		if max(sizes[a], sizes[b]) < large {
+		if max(stamps[a].size, stamps[b].size) < large {
 			return 0
 		}
-		return cmp.Compare(sizes[b], sizes[a])
+		return cmp.Compare(stamps[b].size, stamps[a].size)
 	})
 	return inParallel(ctx, len(numbers), func() func(int) {
 		r := &recordReader{root: s.root}

@@ -1,6 +1,7 @@
 package depmod
 
 import (
+	"context"
 	"slices"
 	"syscall"
 )
@@ -20,10 +21,65 @@ func (s *scan) loadSymbols(t *symbolTable, list []*module) {
 	}
 }
 
+// link finds out which modules each module needs, and in which order they are to
+// be loaded. Of lent modules it reads those whose needs make a difference to that.
+func (s *scan) link(ctx context.Context, t *symbolTable, list []*module) error {
+	for {
+		s.resolve(t, list)
+		if slices.ContainsFunc(list, func(m *module) bool { return s.borrowed && m.own && !m.lent && !confirms(m, list) }) {
+			return errUnlike
+		}
+		users, unsure := rank(list)
+		switch {
+		case users != nil && slices.ContainsFunc(list, func(m *module) bool { return m.lent }):
+			return errUnlike
+		case users != nil:
+			return s.reportCycles(list, users)
+		case len(unsure) == 0:
+			for _, m := range list {
+				slices.SortFunc(m.needs, func(a, b int) int { return list[a].rank - list[b].rank })
+			}
+			return nil
+		}
+		if err := s.readNeeds(ctx, list, unsure); err != nil {
+			return err
+		}
+	}
+}
+
+// readNeeds reads lent modules.
+func (s *scan) readNeeds(ctx context.Context, list []*module, numbers []int) error {
+	exports := make([][]Symbol, len(numbers)) // those that count, as in the indexes
+	for i, n := range numbers {
+		exports[i] = list[n].Exports
+	}
+	if err := s.readFiles(ctx, list, slices.Clone(numbers), make([]stamp, len(list))); err != nil {
+		return err
+	}
+	for i, n := range numbers {
+		if list[n].readErr != nil || list[n].Errno != 0 {
+			return errUnlike
+		}
+		list[n].lent, list[n].Exports = false, exports[i]
+	}
+	s.reread = true
+	return nil
+}
+
 // resolve finds out which modules each module needs.
 func (s *scan) resolve(t *symbolTable, list []*module) {
+	for _, m := range list {
+		m.needs, m.users = nil, 0
+	}
 	seen := make([]int, len(list)) // by index: 1 + the last module that was found to need it
 	for _, m := range list {
+		if m.lent {
+			m.needs = slices.Clone(m.reduced)
+			for _, n := range m.needs {
+				list[n].users++
+			}
+			continue
+		}
 		for _, need := range m.Needs {
 			e, ok := t.find(need.Name)
 			if !ok {
@@ -48,11 +104,12 @@ func (s *scan) resolve(t *symbolTable, list []*module) {
 	}
 }
 
-// rank sorts the modules topologically, those that nobody needs first, and what
-// each module needs likewise (depmod_calculate_dependencies). It fails when
-// modules need each other in a circle.
-func (s *scan) rank(list []*module) error {
-	users := make([]int, len(list))
+// rank sorts the modules topologically, those that nobody needs first
+// (depmod_calculate_dependencies). When modules need each other in a circle it
+// returns how many users each one has left. The order depends on the order of what
+// the unsure ones need, all of them lent.
+func rank(list []*module) (users, unsure []int) {
+	users = make([]int, len(list))
 	var free []int
 	for i, m := range list {
 		users[i] = m.users
@@ -66,20 +123,21 @@ func (s *scan) rank(list []*module) error {
 		free = free[:len(free)-1]
 		m.rank = ranked
 		ranked++
+		before := len(free)
 		for _, n := range m.needs {
 			users[n]--
 			if users[n] == 0 {
 				free = append(free, n)
 			}
 		}
+		if m.lent && len(free) > before+1 {
+			unsure = append(unsure, m.index)
+		}
 	}
 	if ranked < len(list) {
-		return s.reportCycles(list, users)
+		return users, nil
 	}
-	for _, m := range list {
-		slices.SortFunc(m.needs, func(a, b int) int { return list[a].rank - list[b].rank })
-	}
-	return nil
+	return nil, unsure
 }
 
 // closures is, for each module, all modules that must be loaded for it, users

@@ -70,6 +70,27 @@
 // A cache that is damaged, that belongs to another directory or to somebody else,
 // and one that cannot be written, are as good as none.
 //
+// # Earlier indexes
+//
+// Of a kernel that has just been installed nothing is in the cache, but its package
+// has had depmod run. What that has written tells, of each module, all that is read
+// from its file, but for one thing: modules.dep lists what a module needs altogether,
+// not what it needs itself. [Indexer] therefore takes the facts of the kernel's own
+// modules, those that modules.order lists, from there. That matters where modules are
+// compressed: a kernel of 4,200 .ko.xz takes a processor six seconds to read.
+//
+// For the topological order it is enough to know what a module needs that the rest
+// of what it needs does not bring along, except where two modules become free at
+// the same moment: then the order counts in which the one that needed them last
+// names them, and that one is read. It is about one in fifty.
+//
+// The indexes are believed only if they tell of all of the kernel's own modules, none
+// of which has changed since in any way; if the text files make the binary ones, to
+// the byte; if no other module, neither a present one nor one that is gone, exports
+// what one of the kernel's own does, or did if it is not installed; if those modules
+// that have to be read say the same; and if there is nothing to tell. In all other
+// cases everything is read. `dkms depmod` always reads everything.
+//
 // # Publication
 //
 // All files are complete and synced before the first one takes its place, and the

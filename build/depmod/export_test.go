@@ -39,3 +39,14 @@ func RecodeCache(data []byte) ([]byte, error) {
 	}
 	return w.finish(c.dir, c.published), nil
 }
+
+// Lent is of how many modules an index has the facts from the indexes before it.
+func Lent(x *Index) int {
+	n := 0
+	for _, r := range x.scan.records {
+		if x.scan.borrowed && r.path == "" {
+			n++
+		}
+	}
+	return n
+}

@@ -51,7 +51,7 @@ func (x *Indexer) Index(ctx context.Context, release string) (Result, error) {
 		result.Outcome = Skipped
 		return result, nil
 	}
-	index, err := Scan(ctx, x.Root, Options{Release: release, Dir: dir, Cache: x.Cache, Tell: x.Tell, Kmod: x.beside(dir)})
+	index, err := Scan(ctx, x.Root, Options{Release: release, Dir: dir, Cache: x.Cache, Earlier: true, Tell: x.Tell, Kmod: x.beside(dir)})
 	if err == nil {
 		err = index.Publish(ctx)
 	}

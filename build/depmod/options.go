@@ -32,6 +32,9 @@ type Options struct {
 	// Cache is the directory in which facts are kept from one run to the next, ""
 	// for nowhere.
 	Cache string
+	// Earlier believes the indexes that lie in Dir about the kernel's own modules,
+	// those that modules.order lists, if they are younger than these.
+	Earlier bool
 	// Tell takes messages in kmod's words and order; nil drops them. It is called
 	// from one goroutine.
 	Tell func(Message)

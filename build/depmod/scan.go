@@ -23,6 +23,15 @@ func Scan(ctx context.Context, root *sysroot.Root, opt Options) (*Index, error) 
 	if opt.OutDir == "" {
 		opt.OutDir = opt.Dir
 	}
+	x, err := scanOnce(ctx, root, opt)
+	if errors.Is(err, errUnlike) { // nothing has been told yet
+		opt.Earlier = false
+		return scanOnce(ctx, root, opt)
+	}
+	return x, err
+}
+
+func scanOnce(ctx context.Context, root *sysroot.Root, opt Options) (*Index, error) {
 	s := &scan{root: root, opt: opt}
 	table := &symbolTable{prefix: opt.Prefix, symbols: map[string]export{}}
 	if err := s.kernelSymbols(table); err != nil {
@@ -44,8 +53,7 @@ func Scan(ctx context.Context, root *sysroot.Root, opt Options) (*Index, error) 
 		return x, nil
 	}
 	s.loadSymbols(table, list)
-	s.resolve(table, list)
-	if err := s.rank(list); err != nil {
+	if err := s.link(ctx, table, list); err != nil {
 		return nil, err
 	}
 	files, err := s.files(ctx, s.compute(table, list))
@@ -60,6 +68,9 @@ type scan struct {
 	root  *sysroot.Root
 	opt   Options
 	rules rules
+
+	ordered  map[string]bool // paths that modules.order lists
+	borrowed bool            // some modules are lent
 
 	// What read and current find out, see cache.go.
 	records   []record  // of each module

@@ -22,6 +22,11 @@ type module struct {
 	name    string
 	readErr error // see readFacts
 
+	own     bool  // the kernel's own: it was built with it, because modules.order lists it
+	lent    bool  // the facts are those of the earlier indexes, which do not have Needs
+	closure []int // of one's own, if indexes were asked: what it needs altogether, by index
+	reduced []int // of a lent one: what of that the others do not bring along
+
 	index int   // in the order of the indexes
 	needs []int // modules it needs, by index, each once; later in the order of loading
 	users int   // how many modules need it
@@ -47,8 +52,12 @@ func (m *module) listed() string {
 	if m.rel == "" {
 		return ""
 	}
-	end := dirLen(m.rel) + len(m.name) + len(".ko")
-	return m.rel[:min(end, len(m.rel))]
+	return uncompressed(m.rel)
+}
+
+func uncompressed(rel string) string {
+	end := dirLen(rel) + len(kmod.ModuleName(rel)) + len(".ko")
+	return rel[:min(end, len(rel))]
 }
 
 // search finds the modules of a kernel, as depmod_modules_search does.
@@ -303,6 +312,7 @@ func (s *scan) sortModules(list []*module) {
 		}
 	}
 	places := make(map[*module]int, len(list))
+	s.ordered = make(map[string]bool, len(list))
 	number := 0
 	for line := range fgets(data, pathMax) {
 		number++
@@ -314,10 +324,12 @@ func (s *scan) sortModules(list []*module) {
 			s.tell(Error, "%s/modules.order:%d corrupted line misses '\\n'", s.host(s.opt.Dir), number)
 			return
 		}
+		s.ordered[line] = true
 		m := byPath[line]
 		if m == nil {
 			continue
 		}
+		m.own = true
 		if _, twice := places[m]; !twice || s.opt.Kmod.before(34) {
 			places[m] = number - 1<<30
 		}
