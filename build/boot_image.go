@@ -61,6 +61,11 @@ func (r *run) refreshImages(ctx context.Context) {
 	if r.Options.NoImage || r.plan.Request.Goal == Vacate || !bootTree(r.Tree.Options().InstallTree) {
 		return
 	}
+	watched := *r.Builder
+	watched.Emit = func(e dkms.Event) {
+		r.watch(-1, e)
+		r.Emit(e)
+	}
 	for _, release := range r.imageKernels() {
 		image := initramfs.Find(r.Root, release)
 		if image == nil || !r.noted(release) && !r.wanted(image, r.touches[release]) {
@@ -68,11 +73,12 @@ func (r *run) refreshImages(ctx context.Context) {
 		}
 		i := dkms.Instance{Kernel: release}
 		res := Result{Step: Step{Action: Image, Instance: i, Part: -1, Implied: true}, Outcome: Done}
-		err := interrupted(ctx, res.Step, r.refresh(ctx, image))
+		r.watch(-1, StepBegun{res.Step})
+		err := interrupted(ctx, res.Step, watched.refresh(ctx, image))
 		if err != nil {
 			res.Outcome, res.Err = Failed, r.Tree.Full(i, dkms.SpaceForRecords, err)
 		}
-		r.Emit(StepEnded(res))
+		watched.Emit(StepEnded(res))
 		r.results = append(r.results, res)
 	}
 }

@@ -69,7 +69,8 @@ type Builder struct {
 }
 
 // Watch receives the events of a run as they happen, with the number of their step in the plan: those of steps that are at
-// work at the same time come from several goroutines. RunBegun and RunEnded come with number -1.
+// work at the same time come from several goroutines. RunBegun, RunEnded and what is about boot images, for which there is no
+// step in a plan, come with number -1.
 type Watch func(number int, e dkms.Event)
 
 // Host is what a builder knows of the machine that it runs on, as opposed to the root that it works on.

@@ -74,13 +74,13 @@ func (v *progress) watch(n int, e dkms.Event) {
 	if begun, ok := e.(build.RunBegun); ok {
 		v.begin(begun.Plan)
 	}
-	if v.plan == nil {
+	if _, ended := e.(build.RunEnded); ended && v.plan != nil {
+		v.end()
+	}
+	if v.plan == nil || n < 0 { // a boot image, which is told of when all else is done
 		return
 	}
 	switch e := e.(type) {
-	case build.RunEnded:
-		v.end()
-		return
 	case build.StepBegun:
 		if e.Step.Skip == build.Needed {
 			v.running[n] = &activity{phase: e.Step.Action.String(), since: v.now()}
