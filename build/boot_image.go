@@ -153,7 +153,7 @@ func (b *Builder) essential(t touch) bool {
 	return false
 }
 
-// refresh has one image made, or leaves that to who calls Images later, such as the end of dpkg's run.
+// refresh has one image made, or leaves that to who calls Images later, such as the end of a transaction of dpkg or rpm.
 func (b *Builder) refresh(ctx context.Context, image *initramfs.Image) error {
 	if err := b.note(image.Release); err != nil {
 		return err
@@ -243,26 +243,6 @@ func (b *Builder) unnote(release string) error {
 		return b.Root.Remove(b.notes())
 	}
 	return nil
-}
-
-// imageTrigger is the trigger of our Debian package (deb-triggers(5)): dpkg runs "dkms initramfs" once when everything is
-// unpacked and configured, however many packages have wanted it.
-const imageTrigger = "dkms-initramfs"
-
-// deferred leaves images to the end of a run of dpkg, where we are part of one and our package has asked to be called then.
-func (b *Builder) deferred(ctx context.Context) bool { return b.trigger(ctx, imageTrigger) }
-
-// trigger has our Debian package called at the end of the run of dpkg that we are part of. False says that there is no such
-// run, or that our package does not ask to be called.
-func (b *Builder) trigger(ctx context.Context, name string) bool {
-	inDpkg := slices.ContainsFunc(b.Env, func(s string) bool { return strings.HasPrefix(s, "DPKG_MAINTSCRIPT_PACKAGE=") })
-	if !inDpkg {
-		return false
-	}
-	if _, err := b.Root.Stat("/var/lib/dpkg/triggers/" + name); err != nil {
-		return false
-	}
-	return b.run(b.Root.Dir())(ctx, []string{"dpkg-trigger", "--no-await", name}, nil) == nil
 }
 
 // Images makes the boot images that are noted as due. One that has been made since by somebody else, such as the package of

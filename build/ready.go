@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 
 	"dkms-go/build/initramfs"
@@ -46,6 +47,7 @@ func (b *Builder) Ready(ctx context.Context, t Target) (*Readiness, error) {
 			return nil, err
 		}
 	}
+	c.imageDue()
 	return c.Readiness, nil
 }
 
@@ -218,6 +220,16 @@ func (c *check) inImage(i dkms.Instance, ps []dkms.Placement) {
 			c.lack(i, dkms.DriverNotInImage, c.image.Path+" has an older "+o.name, remedy)
 		}
 	}
+}
+
+// imageDue looks whether a run has left the boot image to somebody who has not made it, if no module has told of that already: one
+// that was taken away may still be in there.
+func (c *check) imageDue() {
+	told := func(e *dkms.Error) bool { return e.Kind == dkms.DriverNotInImage }
+	if c.image == nil || c.due(c.Target.Kernel) == nil || slices.ContainsFunc(c.Lacks, told) {
+		return
+	}
+	c.lack(dkms.Instance{Kernel: c.Target.Kernel, Arch: c.Target.Arch}, dkms.DriverNotInImage, c.image.Path, "dkms initramfs")
 }
 
 // older reports whether the image was made before a file.

@@ -232,6 +232,9 @@ func buildSentence(e *dkms.Error) []string {
 	case dkms.DriverNotIndexed:
 		return []string{lacks(e, "is not in modules.dep")}
 	case dkms.DriverNotInImage:
+		if i.Name == "" {
+			return []string{fmt.Sprintf("The boot image %s of kernel %s is older than a change of modules in it.", e.Subject, i.Kernel)}
+		}
 		return []string{lacks(e, "is not in the boot image")}
 	case dkms.AutoinstallFailed:
 		return []string{"One or more modules failed to install during autoinstall.", "Refer to previous errors for more information."}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"dkms-go/dkms"
+	"dkms-go/dkms/proc"
 )
 
 // rpm upgrades a package by installing the new one before it removes the old one. When both contain the same version of a
@@ -67,17 +68,4 @@ func (s *session) started(ctx context.Context, pid int) string {
 }
 
 // grandparent returns the process that started the process that started us: rpm runs a shell, and the shell runs us.
-func grandparent() int {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", os.Getppid()))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if v, ok := strings.CutPrefix(line, "PPid:"); ok {
-			if pid, err := strconv.Atoi(strings.TrimSpace(v)); err == nil {
-				return pid
-			}
-		}
-	}
-	return 0
-}
+func grandparent() int { return proc.Parent(os.Getppid()) }

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	if how := os.Getenv("DKMS_CRASH"); how != "" {
 		os.Exit(disturbed(how))
 	}
-	testscript.Main(m, map[string]func(){"dkms": main, "sign-file": main})
+	testscript.Main(m, map[string]func(){"dkms": main, "sign-file": main, "rpm-transaction": transaction})
 }
 
 // TestScript runs the command line scripts of testdata/script. Each works below a directory of its own, where
