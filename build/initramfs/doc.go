@@ -10,6 +10,10 @@
 //	       call it initrd or initramfs, in their file names as well
 //	tool   the program of the system that makes images: update-initramfs, dracut,
 //	       mkinitcpio or, where the boot loader specification rules, kernel-install
+//	token  what the images of one system are called, or are in, where several
+//	       systems share a boot partition: kernel-install's entry token
+//	unified image
+//	       kernel, command line and image in one program for EFI (see uki.go)
 //
 // # Format
 //
