@@ -61,8 +61,7 @@ func (r *run) refreshImages(ctx context.Context) {
 	if r.Options.NoImage || r.plan.Request.Goal == Vacate || !bootTree(r.Tree.Options().InstallTree) {
 		return
 	}
-	watched := *r.Builder
-	watched.Emit = func(e dkms.Event) {
+	emit := func(e dkms.Event) {
 		r.watch(-1, e)
 		r.Emit(e)
 	}
@@ -74,11 +73,11 @@ func (r *run) refreshImages(ctx context.Context) {
 		i := dkms.Instance{Kernel: release}
 		res := Result{Step: Step{Action: Image, Instance: i, Part: -1, Implied: true}, Outcome: Done}
 		r.watch(-1, StepBegun{res.Step})
-		err := interrupted(ctx, res.Step, watched.refresh(ctx, image))
+		err := interrupted(ctx, res.Step, r.refresh(ctx, image, emit))
 		if err != nil {
 			res.Outcome, res.Err = Failed, r.Tree.Full(i, dkms.SpaceForRecords, err)
 		}
-		watched.Emit(StepEnded(res))
+		emit(StepEnded(res))
 		r.results = append(r.results, res)
 	}
 }
@@ -154,14 +153,14 @@ func (b *Builder) essential(t touch) bool {
 }
 
 // refresh has one image made, or leaves that to who calls Images later, such as the end of a transaction of dpkg or rpm.
-func (b *Builder) refresh(ctx context.Context, image *initramfs.Image) error {
+func (b *Builder) refresh(ctx context.Context, image *initramfs.Image, emit dkms.Emit) error {
 	if err := b.note(image.Release); err != nil {
 		return err
 	}
 	if b.Options.LaterImage || b.deferred(ctx) {
 		return nil
 	}
-	return b.makeImage(ctx, image)
+	return b.makeImage(ctx, image, emit)
 }
 
 // have reports whether the system has a program.
@@ -170,7 +169,7 @@ func (b *Builder) have(program string) bool {
 	return err == nil
 }
 
-func (b *Builder) makeImage(ctx context.Context, image *initramfs.Image) error {
+func (b *Builder) makeImage(ctx context.Context, image *initramfs.Image, emit dkms.Emit) error {
 	argv := image.Command(b.have)
 	failure := &dkms.Error{Kind: dkms.ImageFailed, Instance: dkms.Instance{Kernel: image.Release}, Subject: image.Path}
 	if argv == nil {
@@ -181,10 +180,10 @@ func (b *Builder) makeImage(ctx context.Context, image *initramfs.Image) error {
 		return failure
 	}
 	command := strings.Join(argv, " ")
-	b.Emit(TaskBegun{Description: "Updating " + image.Path, Command: command})
+	emit(TaskBegun{Description: "Updating " + image.Path, Command: command})
 	var out bytes.Buffer
 	err := b.Runner.Run(ctx, proc.Cmd{Args: argv, Dir: "/", Env: b.Env, Root: b.Root.Dir(), Stdout: &out, Stderr: &out, Timeout: imageTime})
-	b.Emit(TaskEnded{Command: command, Status: status(err)})
+	emit(TaskEnded{Command: command, Status: status(err)})
 	if err != nil {
 		failure.Detail, failure.Err = lastLines(out.String()), err
 		return failure
@@ -261,7 +260,7 @@ func (b *Builder) makeUp(ctx context.Context, release string) error {
 	if image == nil {
 		return b.unnote(release)
 	}
-	return b.makeImage(ctx, image)
+	return b.makeImage(ctx, image, b.Emit)
 }
 
 // DueImages returns the kernels whose boot images Images would make.
