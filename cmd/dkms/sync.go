@@ -32,6 +32,9 @@ func (s *session) sync(ctx context.Context) error {
 	if err := s.needRoot(); err != nil {
 		return err
 	}
+	if s.verb == "sync" && s.hook && s.switchedOff() {
+		return nil // at each boot: not worth a word
+	}
 	if s.disabled() {
 		return nil
 	}
