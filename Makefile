@@ -37,7 +37,7 @@ check: ## what needs only Go: format, vet, outdated constructs, the borders of t
 
 race: ## all tests under the race detector, in random order
 	@scripts/deps race
-	env -u MAKELEVEL CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 20m ./...
+	env -u MAKELEVEL CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -shuffle=on -timeout 20m ./...
 
 bench: build ## figures, as ratios to upstream's dkms
 	@scripts/bench && scripts/bench-depmod && scripts/bench-sync
