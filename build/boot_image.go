@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -224,10 +225,8 @@ func (b *Builder) note(release string) error {
 	if err := dkms.CheckName("kernel release", release); err != nil {
 		return err
 	}
-	if err := b.Root.MkdirAll(b.notes(), 0o755); err != nil {
-		return fmt.Errorf("note that a boot image is due: %w", err)
-	}
-	if err := b.Root.WriteFile(b.noteOf(release), nil, 0o644); err != nil {
+	err := b.Root.MkdirFor(b.notes(), 0o755, func() error { return b.Root.WriteFile(b.noteOf(release), nil, 0o644) })
+	if err != nil {
 		return fmt.Errorf("note that a boot image is due: %w", err)
 	}
 	return nil
@@ -235,13 +234,10 @@ func (b *Builder) note(release string) error {
 
 // unnote removes a note, if there is one.
 func (b *Builder) unnote(release string) error {
-	if err := b.Root.RemoveAll(b.noteOf(release)); err != nil {
+	if err := b.Root.Remove(b.noteOf(release)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if ents, err := b.Root.ReadDir(b.notes()); err == nil && len(ents) == 0 {
-		return b.Root.Remove(b.notes())
-	}
-	return nil
+	return b.Root.RemoveEmpty(b.notes(), b.Tree.Options().DKMSTree)
 }
 
 // Images makes the boot images that are noted as due. One that has been made since by somebody else, such as the package of

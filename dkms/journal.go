@@ -109,14 +109,7 @@ func (t *Tree) write(r *record, p phase) error {
 
 // journalFile makes a file in the journal, which others remove whenever it is empty.
 func (t *Tree) journalFile(abs string, data []byte) error {
-	for {
-		if err := t.root.MkdirAll(t.journalDir(), 0o755); err != nil {
-			return err
-		}
-		if err := t.root.PrepareFile(abs, data, 0o600); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
+	return t.root.MkdirFor(t.journalDir(), 0o755, func() error { return t.root.PrepareFile(abs, data, 0o600) })
 }
 
 // strike removes a record, and the journal if nothing else is in it.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -181,18 +180,13 @@ func (t *Tree) tryLock(l Lock) (taken *sysroot.Lock, err error) {
 	return taken, err
 }
 
-func (t *Tree) lockFile(l Lock) (*sysroot.Lock, error) {
+func (t *Tree) lockFile(l Lock) (taken *sysroot.Lock, err error) {
 	note := fmt.Sprintf("%d %s", syscall.Getpid(), t.opt.Command)
-	for {
-		taken, err := t.root.TryLock(path.Join(t.lockDir(), l.file()), l.shared, strings.TrimSpace(note))
-		if !errors.Is(err, fs.ErrNotExist) {
-			return taken, err
-		}
-		// The directory is not there yet, or somebody has just removed it, empty: perhaps once more while we make it.
-		if err := t.root.MkdirAll(t.lockDir(), 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-	}
+	err = t.root.MkdirFor(t.lockDir(), 0o755, func() (err error) {
+		taken, err = t.root.TryLock(path.Join(t.lockDir(), l.file()), l.shared, strings.TrimSpace(note))
+		return err
+	})
+	return taken, err
 }
 
 // file returns a file name for the lock, which may be made of four names as long as a file name can be.

@@ -18,10 +18,11 @@ func (t *Tree) Stage(i Instance) (*Stage, error) {
 		return nil, err
 	}
 	parent := path.Dir(t.BaseDir(i))
-	if err := t.root.MkdirAll(parent, 0o755); err != nil {
-		return nil, fmt.Errorf("stage %s: %w", i, err)
-	}
-	dir, err := t.root.MkdirTemp(parent, ".tmp_"+i.Arch+"_*")
+	var dir string
+	err := t.root.MkdirFor(parent, 0o755, func() (err error) {
+		dir, err = t.root.MkdirTemp(parent, ".tmp_"+i.Arch+"_*")
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("stage %s: %w", i, err)
 	}

@@ -6,3 +6,6 @@ func (s *Server) Hurried() int {
 	defer s.mu.Unlock()
 	return s.hurried
 }
+
+// Name returns the name of the pipe, "" where it has none any more.
+func (s *Server) Name() string { return s.abs }

@@ -39,46 +39,31 @@ const most = 4096
 // root. The directory dir is where the pipe gets its name, ".jobserver-XXXXXX";
 // a path inside the root as make will see it. Names that killed programs have left
 // there are removed.
-func Open(root *sysroot.Root, dir string, tokens int, style Style) (s *Server, err error) {
-	s = &Server{root: root, tokens: min(max(tokens, 1), most), style: style, pipe: -1}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("open jobserver: %w", err), s.Close())
-		}
-	}()
-	if err := sweep(root, dir); err != nil {
-		return nil, err
+func Open(root *sysroot.Root, dir string, tokens int, style Style) (*Server, error) {
+	s := &Server{root: root, tokens: min(max(tokens, 1), most), style: style, pipe: -1}
+	err := sweep(root, dir)
+	if err == nil {
+		err = s.open(dir)
 	}
-	if err := s.open(dir); err != nil {
-		return nil, err
+	if err == nil {
+		_, err = unix.Write(s.pipe, make([]byte, s.tokens))
 	}
-	_, err = unix.Write(s.pipe, make([]byte, s.tokens))
-	return s, err
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open jobserver: %w", err), s.Close())
+	}
+	return s, nil
 }
 
 // pattern is what names of pipes look like, and what Glob finds them by.
 const pattern = ".jobserver-*"
 
-// open makes the pipe and opens it. Somebody who sweeps the directory may take
-// the new name for an old one until the pipe is open.
-func (s *Server) open(dir string) error {
-	for {
-		abs, err := s.root.MkfifoTemp(dir, pattern)
-		if err != nil {
-			return err
-		}
-		s.abs = abs
-		err = s.openEnds()
-		if err == nil && s.style == Fifo {
-			_, err = s.root.Lstat(abs)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		s.closeEnds()
+// open makes the pipe and opens it.
+func (s *Server) open(dir string) (err error) {
+	if s.abs, err = s.root.MkfifoTemp(dir, pattern); err != nil {
+		return err
 	}
-	if s.style == Fifo {
-		return nil
+	if err := s.openEnds(); err != nil || s.style == Fifo {
+		return err
 	}
 	abs := s.abs
 	s.abs = ""
@@ -114,13 +99,21 @@ func open(host string, flags int) (int, error) {
 	return fd, nil
 }
 
-// sweep removes pipes that nobody has open.
+// opening is how long a pipe may take from being made to being open.
+const opening = time.Minute
+
+// sweep removes pipes that nobody has open, unless they may be about to be opened
+// by who has just made them.
 func sweep(root *sysroot.Root, dir string) error {
 	left, err := root.Glob(path.Join(dir, pattern))
 	if err != nil {
 		return err
 	}
 	for _, abs := range left {
+		info, err := root.Lstat(abs)
+		if err != nil || time.Since(info.ModTime()) < opening {
+			continue
+		}
 		host, err := root.Resolve(abs)
 		if err != nil {
 			continue // somebody else was faster

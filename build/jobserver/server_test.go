@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"dkms-go/build/jobserver"
 	"dkms-go/conf/sysroot"
@@ -420,6 +421,10 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(left, long, long); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, ".jobserver-file"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -445,6 +450,65 @@ func TestSweep(t *testing.T) {
 	}
 	if names, _ := filepath.Glob(dir + "/.jobserver-*"); len(names) != 1 {
 		t.Errorf("after Close there are %q", names)
+	}
+}
+
+// Servers of several programs come and go in one directory: none takes the name of
+// another one, which make runs still have to open, for a rest.
+func TestManyServers(t *testing.T) {
+	t.Parallel()
+	root, err := sysroot.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var group errgroup.Group
+	for i := range 8 {
+		group.Go(func() error {
+			for range 200 {
+				s, err := jobserver.Open(root, dir, 1, []jobserver.Style{jobserver.Pipe, jobserver.Fifo}[i%2])
+				if err != nil {
+					return err
+				}
+				if name := s.Name(); name != "" {
+					_, err = os.Lstat(name)
+				}
+				if err := errors.Join(err, s.Close()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server that cannot be opened leaves nothing behind.
+func TestOpenFails(t *testing.T) {
+	t.Parallel()
+	root, err := sysroot.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, fails := range map[string]*sysroot.Root{
+		"no directory": root,
+		"no room":      root.Before(func(sysroot.Step) error { return unix.ENOSPC }),
+	} {
+		in := dir
+		if name == "no directory" {
+			in += "/none"
+		}
+		for _, style := range []jobserver.Style{jobserver.Pipe, jobserver.Fifo} {
+			if s, err := jobserver.Open(fails, in, 1, style); err == nil || s != nil {
+				t.Errorf("%s: Open = %v, %v, want an error", name, s, err)
+			}
+		}
+	}
+	if names, _ := filepath.Glob(dir + "/.jobserver-*"); len(names) > 0 {
+		t.Errorf("there are %q", names)
 	}
 }
 

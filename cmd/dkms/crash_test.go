@@ -229,14 +229,19 @@ func (c crash) point(t *testing.T, begin *scene, want map[string]string, goods, 
 // noRoom is what a disk that is full is told with: the place and the need.
 var noRoom = regexp.MustCompile(`No space left in /.*\s+Needed: `)
 
-// age makes logs of failed builds an hour old: those of the last clock tick could be of the same run.
+// age makes some files an hour old: logs of failed builds, because those of the last clock tick could be of the same run, and
+// pipes of jobservers, because who has made them could be about to open them.
 func (s *scene) age() error {
-	logs, err := filepath.Glob(filepath.Join(s.dir, "var/*/*/build/make.log"))
-	for _, log := range logs {
-		then := time.Now().Add(-time.Hour)
-		err = errors.Join(err, os.Chtimes(log, then, then))
+	var errs []error
+	for _, pattern := range []string{"var/*/*/build/make.log", "var/.jobserver-*"} {
+		files, err := filepath.Glob(filepath.Join(s.dir, pattern))
+		errs = append(errs, err)
+		for _, file := range files {
+			then := time.Now().Add(-time.Hour)
+			errs = append(errs, os.Chtimes(file, then, then))
+		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // scene is a directory with three trees.

@@ -61,6 +61,22 @@ func (r *Root) mkdir(host string, perm fs.FileMode) error {
 	return r.syncDir(filepath.Dir(host))
 }
 
+// MkdirFor makes the directory abs as MkdirAll does and calls f, which makes
+// something in it. Others may remove abs whenever it is empty; when they do so
+// meanwhile, both are done again. f tells that by an error that is fs.ErrNotExist.
+func (r *Root) MkdirFor(abs string, perm fs.FileMode, f func() error) error {
+	const most = 1000 // it may never be there, as behind a link that leads nowhere
+	for n := 1; ; n++ {
+		err := r.MkdirAll(abs, perm)
+		if err == nil {
+			err = f()
+		}
+		if n == most || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+}
+
 // MkdirTemp makes a new directory with mode 0700 in the directory dirAbs and
 // returns its path inside the root. Its name is pattern with the last "*", or
 // the end if there is none, replaced by six random letters and digits, as

@@ -126,7 +126,7 @@ func (r *Root) RemoveAll(abs string) error {
 	if err := os.RemoveAll(host); err != nil {
 		return err
 	}
-	return r.syncDir(filepath.Dir(host))
+	return r.syncRemoval(host)
 }
 
 // stepsBelow removes what is below a directory one by one where each change is
@@ -182,6 +182,9 @@ func (r *Root) RemoveEmpty(abs, stop string) error {
 // gone.
 func (r *Root) rmdir(abs string) (gone bool, err error) {
 	host, err := r.removable(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -196,10 +199,10 @@ func (r *Root) rmdir(abs string) (gone bool, err error) {
 	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY) {
 		return false, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // somebody else was faster
 		return false, &fs.PathError{Op: "rmdir", Path: host, Err: err}
 	}
-	return true, r.syncDir(filepath.Dir(host))
+	return true, r.syncRemoval(host)
 }
 
 // removable resolves abs, which must not be the root itself.
@@ -219,5 +222,15 @@ func (r *Root) remove(host string) error {
 	if err := os.Remove(host); err != nil {
 		return err
 	}
-	return r.syncDir(filepath.Dir(host))
+	return r.syncRemoval(host)
+}
+
+// syncRemoval syncs the directory that something was removed from, unless it has
+// been removed itself meanwhile.
+func (r *Root) syncRemoval(host string) error {
+	err := r.syncDir(filepath.Dir(host))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
