@@ -53,7 +53,7 @@ func plain(messages string) string {
 }
 
 var (
-	libkmodLines   = regexp.MustCompile(`(?m)^depmod: INFO: \.\./libkmod/.*\n`)
+	libkmodLines   = regexp.MustCompile(`(?m)^depmod: INFO: (\.\./libkmod/.*|custom logging function 0x\w+ registered|context 0x\w+ released)\n`)
 	libkmodPlaces  = regexp.MustCompile(`(?m)^(depmod: ERROR: )\.\./libkmod/\S+ \S+ `)
 	symbolVersions = regexp.MustCompile(`(?m)( Invalid symbol version \S+):.*$`)
 )
