@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"dkms-go/build/depmod"
+	"dkms-go/build/jobserver"
 	"dkms-go/build/kbuild"
 	"dkms-go/dkms"
 )
@@ -131,10 +132,11 @@ func (b *Builder) confirm(ctx context.Context, f Fresh) {
 // Recover completes or takes back what runs that are no more have left undone, and writes the indexes that they owe. Run it
 // before anything is planned that changes something: a plan should begin with what there is.
 func (b *Builder) Recover(ctx context.Context) error {
+	swept := jobserver.Sweep(b.Root, b.Tree.Options().DKMSTree)
 	if !b.Tree.Undone() {
-		return nil
+		return swept
 	}
-	errs := []error{b.Tree.Recover(ctx, b.Emit)}
+	errs := []error{swept, b.Tree.Recover(ctx, b.Emit)}
 	for _, release := range b.Tree.Dirty() {
 		errs = append(errs, b.indexAbandoned(ctx, release))
 	}

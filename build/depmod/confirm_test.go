@@ -44,7 +44,7 @@ type result struct {
 	Files    map[string]string
 }
 
-// plain takes out of messages what a build of kmod for debugging adds, and the
+// plain takes out of messages what libkmod adds in some builds of kmod, and the
 // error of a checksum that is no number: kmod before 35 gives that of something else.
 func plain(messages string) string {
 	messages = libkmodLines.ReplaceAllString(messages, "")
@@ -53,7 +53,7 @@ func plain(messages string) string {
 }
 
 var (
-	libkmodLines   = regexp.MustCompile(`(?m)^depmod: INFO: (\.\./libkmod/.*|custom logging function 0x\w+ registered|context 0x\w+ released)\n`)
+	libkmodLines   = regexp.MustCompile(`(?m)^depmod: (INFO: (\.\./libkmod/.*|custom logging function 0x\w+ registered|context 0x\w+ released)|ERROR: xz: .*)\n`)
 	libkmodPlaces  = regexp.MustCompile(`(?m)^(depmod: ERROR: )\.\./libkmod/\S+ \S+ `)
 	symbolVersions = regexp.MustCompile(`(?m)( Invalid symbol version \S+):.*$`)
 )

@@ -144,8 +144,8 @@ func TestModulesOfRealImages(t *testing.T) {
 		}
 		want := map[string]bool{}
 		for line := range strings.Lines(string(out)) {
-			name, isModule := strings.CutSuffix(filepath.Base(strings.TrimSpace(line)), ".ko")
-			if isModule && strings.Contains(line, "lib/modules/"+release+"/") {
+			name, suffix, isModule := strings.Cut(filepath.Base(strings.TrimSpace(line)), ".ko")
+			if isModule && slices.Contains([]string{"", ".gz", ".xz", ".zst"}, suffix) && strings.Contains(line, "lib/modules/"+release+"/") {
 				want[strings.ReplaceAll(name, "-", "_")] = true
 			}
 		}

@@ -41,7 +41,7 @@ const most = 4096
 // there are removed.
 func Open(root *sysroot.Root, dir string, tokens int, style Style) (*Server, error) {
 	s := &Server{root: root, tokens: min(max(tokens, 1), most), style: style, pipe: -1}
-	err := sweep(root, dir)
+	err := Sweep(root, dir)
 	if err == nil {
 		err = s.open(dir)
 	}
@@ -102,9 +102,9 @@ func open(host string, flags int) (int, error) {
 // opening is how long a pipe may take from being made to being open.
 const opening = time.Minute
 
-// sweep removes pipes that nobody has open, unless they may be about to be opened
-// by who has just made them.
-func sweep(root *sysroot.Root, dir string) error {
+// Sweep removes the names of pipes that killed programs have left in a directory.
+// Those of the last minute stay: who has made them may be about to open them.
+func Sweep(root *sysroot.Root, dir string) error {
 	left, err := root.Glob(path.Join(dir, pattern))
 	if err != nil {
 		return err

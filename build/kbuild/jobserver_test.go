@@ -176,7 +176,7 @@ func countCompilers(t *testing.T, s *site, socket string) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	found, err := filepath.Glob("/usr/bin/gcc*[0-9c]") // not gcc-ar and its like
+	found, err := filepath.Glob("/usr/bin/*gcc*[0-9c]") // not gcc-ar and its like
 	if err != nil {
 		t.Fatal(err)
 	}

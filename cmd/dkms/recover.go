@@ -31,7 +31,7 @@ func recoverVerb() verb {
 // recover begins a verb that changes something with what runs that are no more have left undone. What cannot be recovered is
 // no reason not to go on: whoever needs it will say so.
 func (s *session) recover(ctx context.Context) {
-	if !s.Tree.Undone() || s.uid != 0 && !s.writable(s.Tree.Options().DKMSTree) {
+	if s.uid != 0 && !s.writable(s.Tree.Options().DKMSTree) {
 		return
 	}
 	if err := s.Recover(ctx); err != nil {
