@@ -129,8 +129,8 @@ func (b *Builder) confirm(ctx context.Context, f Fresh) {
 	_ = b.Tree.UpdateInputs(f.Instance, f.Inputs)
 }
 
-// Recover completes or takes back what runs that are no more have left undone, and writes the indexes that they owe. Run it
-// before anything is planned that changes something: a plan should begin with what there is.
+// Recover completes or takes back what runs that are no more have left undone, removes the pipes that they have left, and writes
+// the indexes that they owe. Run it before anything is planned that changes something: a plan should begin with what there is.
 func (b *Builder) Recover(ctx context.Context) error {
 	swept := jobserver.Sweep(b.Root, b.Tree.Options().DKMSTree)
 	if !b.Tree.Undone() {
