@@ -203,21 +203,7 @@ func TestFindAndCommand(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			for name, text := range tt.files {
-				abs := filepath.Join(dir, name)
-				if err := os.MkdirAll(filepath.Dir(abs), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(abs, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			root, err := sysroot.Open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			i := initramfs.Find(root, release)
+			i := initramfs.Find(tree(t, tt.files), release)
 			if i == nil {
 				if tt.path != "" {
 					t.Errorf("Find = nil, want %s", tt.path)

@@ -38,7 +38,7 @@ const most = 4096
 // Open makes a server with so many tokens, at least one, for make runs in this
 // root. The directory dir is where the pipe gets its name, ".jobserver-XXXXXX";
 // a path inside the root as make will see it. Names that killed programs have left
-// there are removed.
+// there are removed, see [Sweep].
 func Open(root *sysroot.Root, dir string, tokens int, style Style) (*Server, error) {
 	s := &Server{root: root, tokens: min(max(tokens, 1), most), style: style, pipe: -1}
 	err := Sweep(root, dir)
